@@ -104,9 +104,7 @@ impl Client {
         };
         let endpoint = Endpoint::from_shared(uri)?.connect_timeout(Duration::from_secs(5)).tcp_nodelay(true);
         let stubs = (0..options.channels.max(1))
-            .map(|_| {
-                WorkflowServiceClient::new(endpoint.connect_lazy()).max_decoding_message_size(MESSAGE_BYTES_MAX)
-            })
+            .map(|_| WorkflowServiceClient::new(endpoint.connect_lazy()).max_decoding_message_size(MESSAGE_BYTES_MAX))
             .collect();
         let shared = Shared { options, stubs, turn: AtomicUsize::new(0), trouble: Trouble::default() };
         Ok(Self { shared: Arc::new(shared) })
@@ -292,9 +290,11 @@ impl Client {
         request: &wire::GetWorkflowExecutionHistoryRequest,
         deadline: Duration,
     ) -> Result<wire::GetWorkflowExecutionHistoryResponse, Status> {
-        self.call(request, deadline, |mut rpc, request| async move {
-            rpc.get_workflow_execution_history(request).await
-        })
+        self.call(
+            request,
+            deadline,
+            |mut rpc, request| async move { rpc.get_workflow_execution_history(request).await },
+        )
         .await
     }
 }

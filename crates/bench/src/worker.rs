@@ -284,9 +284,7 @@ impl<P: Program> Host<P> {
         };
         let answer = self
             .client
-            .call(&request, UNARY, |mut rpc, request| async move {
-                rpc.respond_workflow_task_completed(request).await
-            })
+            .call(&request, UNARY, |mut rpc, request| async move { rpc.respond_workflow_task_completed(request).await })
             .await;
         let Ok(mut reply) = answer else {
             Tally::add(&self.tally.stale);
@@ -396,7 +394,6 @@ impl<P: Program> Host<P> {
         self.cache.lock().expect("nothing panics while holding the cache")
     }
 }
-
 
 fn is_closing(command: &Command) -> bool {
     matches!(
