@@ -11,8 +11,9 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -84,8 +85,20 @@ class Raw:
         reply = self("PollWorkflowTaskQueue", timeout=timeout, task_queue={"name": queue, **fields})
         return WorkflowTask(self, reply) if reply.task_token else None
 
-    def poll_sticky(self, sticky: str, normal: str, timeout: float = 10) -> WorkflowTask | None:
-        return self.poll(sticky, timeout, kind="TASK_QUEUE_KIND_STICKY", normal_name=normal)
+    def poll_sticky(self, sticky: str, normal: str, timeout: float = 10) -> Callable[[], WorkflowTask | None]:
+        """Starts a poll of a sticky queue and waits until it is there; the result gives the task.
+
+        A sticky queue that nobody has polled is passed over, so this poll has to come before the task.
+        """
+        queue = {"name": sticky, "kind": "TASK_QUEUE_KIND_STICKY", "normal_name": normal}
+        poll = self.later("PollWorkflowTaskQueue", timeout=timeout, task_queue=queue)
+        time.sleep(0.2)
+
+        def result() -> WorkflowTask | None:
+            reply = poll.result()
+            return WorkflowTask(self, reply) if reply.task_token else None
+
+        return result
 
     def poll_activity(self, queue: str, timeout: float = 10, **fields: Any) -> ActivityTask | None:
         reply = self("PollActivityTaskQueue", timeout=timeout, task_queue={"name": queue}, **fields)
