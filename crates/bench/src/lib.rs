@@ -15,9 +15,11 @@
 //!
 //! The generator shares the machine with the server it measures, so it must stay cheap: one thread, few
 //! connections, no codec work beyond the wire.
-// A benchmark is an entry point: it reads the real clock, and names its runs at random so that repeated runs against
-// one server never meet.
-#![allow(clippy::disallowed_methods)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a benchmark is an entry point: it reads the real clock, and names its runs at random so that repeated \
+              runs against one server never meet"
+)]
 
 pub mod client;
 pub mod disk;

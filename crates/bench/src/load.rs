@@ -1,9 +1,10 @@
 //! Keeps a number of things in flight until enough of them are done or the time is up.
 
+use parking_lot::Mutex;
 use std::{
     future::Future,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -82,14 +83,14 @@ where
                     }
                 }
             }
-            let mut driven = driven.lock().expect("never poisoned");
+            let mut driven = driven.lock();
             driven.samples.append(&mut samples);
             driven.failures += failures;
             driven.first_failure = driven.first_failure.take().or(first_failure);
         });
     }
     while lanes.join_next().await.is_some() {}
-    let mut driven = std::mem::take(&mut *shared.2.lock().expect("never poisoned"));
+    let mut driven = std::mem::take(&mut *shared.2.lock());
     driven.elapsed = begun.elapsed();
     driven
 }

@@ -15,10 +15,10 @@ use api::{
     enums::v1::CommandType,
     history::v1::{HistoryEvent, history_event::Attributes},
 };
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::HashMap,
-    sync::Mutex,
     time::{Duration, Instant},
 };
 use tokio::sync::oneshot;
@@ -54,7 +54,7 @@ impl BenchProgram {
     /// The moment the worker learns that this workflow's closing command was acknowledged.
     pub fn closing(&self, workflow_id: &str) -> oneshot::Receiver<Instant> {
         let (sender, receiver) = oneshot::channel();
-        self.waiting.lock().expect("never poisoned").insert(workflow_id.to_owned(), sender);
+        self.waiting.lock().insert(workflow_id.to_owned(), sender);
         receiver
     }
 }
@@ -69,7 +69,7 @@ impl Program for BenchProgram {
     }
 
     fn closed(&self, execution: &WorkflowExecution, at: Instant) {
-        if let Some(waiter) = self.waiting.lock().expect("never poisoned").remove(&execution.workflow_id) {
+        if let Some(waiter) = self.waiting.lock().remove(&execution.workflow_id) {
             // Nobody need be listening any more.
             let _ = waiter.send(at);
         }

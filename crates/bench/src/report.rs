@@ -52,7 +52,8 @@ pub struct Report {
     pub worker_latency: Option<Latency>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_cpu_ms_per_unit: Option<f64>,
-    pub driver_cpu_ms_per_unit: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub driver_cpu_ms_per_unit: Option<f64>,
     pub other_cores: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rss_before_kib: Option<u64>,
@@ -91,7 +92,7 @@ impl Report {
     pub fn with_cost(mut self, cost: &Cost) -> Self {
         let units = self.done.max(1) as f64;
         self.server_cpu_ms_per_unit = cost.server_cpu_ms.map(|ms| ms / units);
-        self.driver_cpu_ms_per_unit = cost.driver_cpu_ms / units;
+        self.driver_cpu_ms_per_unit = Some(cost.driver_cpu_ms / units);
         self.other_cores = cost.other_cores;
         self.rss_before_kib = cost.rss_before_kib;
         self.rss_after_kib = cost.rss_after_kib;
@@ -111,7 +112,7 @@ impl fmt::Display for Report {
         let mut row = |name: &str, value: String| writeln!(out, "  {name:<34} {value}");
         row("mode", format!("{mode}, {in_flight} in flight"))?;
         if *done > 0 {
-            row(&format!("{unit}s"), format!("{done} in {seconds:.2} s = {per_second:.1}/s"))?;
+            row("throughput", format!("{done} in {seconds:.2} s = {per_second:.1} per second (unit: {unit})"))?;
         }
         if self.failures > 0 {
             let reason = self.first_failure.as_deref().unwrap_or("");
@@ -129,8 +130,10 @@ impl fmt::Display for Report {
         if let Some(ms) = self.server_cpu_ms_per_unit {
             row(&format!("server CPU per {unit}"), format!("{ms:.3} ms"))?;
         }
-        row(&format!("generator CPU per {unit}"), format!("{:.3} ms", self.driver_cpu_ms_per_unit))?;
-        row("other cores busy", format!("{:.2}", self.other_cores))?;
+        if let Some(ms) = self.driver_cpu_ms_per_unit {
+            row(&format!("generator CPU per {unit}"), format!("{ms:.3} ms"))?;
+            row("other cores busy", format!("{:.2}", self.other_cores))?;
+        }
         if let (Some(before), Some(after)) = (self.rss_before_kib, self.rss_after_kib) {
             row("server RSS", format!("{} -> {} MiB", before / 1024, after / 1024))?;
         }

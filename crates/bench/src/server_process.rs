@@ -48,6 +48,10 @@ impl ServerProcess {
 
     /// Starts a server and waits until it serves the namespace.
     pub async fn spawn_ready(server: &ServerCommand, client: &ClientOptions) -> anyhow::Result<Self> {
+        // Else an older server would answer in the place of the one that cannot listen.
+        let address = client.address.trim_start_matches("http://");
+        let taken = tokio::net::TcpStream::connect(address).await.is_ok();
+        anyhow::ensure!(!taken, "something listens on {address} already");
         let mut process = Self::spawn(server)?;
         let ready = Client::new(client.clone())?.wait_ready(Duration::from_secs(60)).await;
         if let Some(status) = process.child.try_wait()? {

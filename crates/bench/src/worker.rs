@@ -22,11 +22,13 @@ use api::{
     taskqueue::v1::{StickyExecutionAttributes, TaskQueue},
     workflowservice::v1 as wire,
 };
+use bytes::Bytes;
+use parking_lot::Mutex;
 use std::{
     collections::HashMap,
     future::Future,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -316,7 +318,7 @@ impl<P: Program> Host<P> {
             _ => {
                 Tally::add(&self.tally.history_reads);
                 events = self.client.history(&execution.workflow_id, &execution.run_id).await?;
-                (fresh(), bytes::Bytes::new())
+                (fresh(), Bytes::new())
             }
         };
         let Some(mut state) = state else { return Ok(None) };
@@ -390,8 +392,8 @@ impl<P: Program> Host<P> {
         }
     }
 
-    fn cache(&self) -> std::sync::MutexGuard<'_, HashMap<String, Cached>> {
-        self.cache.lock().expect("nothing panics while holding the cache")
+    fn cache(&self) -> parking_lot::MutexGuard<'_, HashMap<String, Cached>> {
+        self.cache.lock()
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
     server_process::{ServerCommand, ServerProcess},
 };
 use anyhow::Context;
-use std::{path::PathBuf, str::FromStr, time::Duration};
+use std::{net::TcpListener, path::PathBuf, str::FromStr, time::Duration};
 
 /// A server to compare: `name=command`, with `{port}`, `{http}` and `{dir}` filled in.
 #[derive(Debug, Clone)]
@@ -77,7 +77,7 @@ pub struct Plan {
     pub parallel: parallel::Sizes,
     /// Data directories are made below this one, and the disk is measured here.
     pub directory: PathBuf,
-    /// Contender n gets this port plus 10 n for gRPC, and the one after it for HTTP.
+    /// From here on free ports are taken: for each contender one for gRPC, and the next for HTTP.
     pub port: u16,
     pub namespace: String,
     pub count_syncs: bool,
@@ -102,8 +102,11 @@ pub async fn run(plan: &Plan) -> anyhow::Result<(String, Vec<(String, Report)>)>
     std::fs::create_dir_all(&plan.directory)?;
     let data = tempfile::tempdir_in(&plan.directory)?;
     let mut running = Vec::new();
-    for (index, contender) in plan.contenders.iter().enumerate() {
-        running.push(start(plan, contender, plan.port + 10 * index as u16, data.path()).await?);
+    let mut port = plan.port;
+    for contender in &plan.contenders {
+        port = free_ports(port)?;
+        running.push(start(plan, contender, port, data.path()).await?);
+        port += 2;
     }
 
     let mut lines: Vec<Line> = Vec::new();
@@ -143,6 +146,15 @@ pub async fn run(plan: &Plan) -> anyhow::Result<(String, Vec<(String, Report)>)>
             &format!("\ndisk, same run: 4 KiB append + flush p50 {append:.2} ms, pre-written {preallocated:.2} ms\n");
     }
     Ok((table, reports))
+}
+
+/// The first two neighbouring ports that are free, from this one on.
+fn free_ports(from: u16) -> anyhow::Result<u16> {
+    let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    (from..from.saturating_add(500))
+        .step_by(2)
+        .find(|&port| free(port) && free(port + 1))
+        .with_context(|| format!("no free ports from {from} on"))
 }
 
 async fn start(plan: &Plan, contender: &Contender, port: u16, data: &std::path::Path) -> anyhow::Result<Running> {
@@ -204,7 +216,7 @@ fn cells(row: Row, report: &Report) -> Vec<(String, f64)> {
         cell(format!("{what}: p99 ms"), report.latency.as_ref().map(|latency| latency.p99_ms));
     }
     if in_flight > 1 {
-        cell(format!("{what}: {unit}s per second"), Some(report.per_second));
+        cell(format!("{what}: per second"), Some(report.per_second));
     }
     cell(format!("{what}: server CPU ms per {unit}"), report.server_cpu_ms_per_unit);
     cell(format!("{what}: flushes per {unit}"), report.flushes_per_unit);
