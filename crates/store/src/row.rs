@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use tradewind_core::ids::{EventId, NamespaceKey, QueueKey, RunKey, Slot};
+pub use tradewind_core::search_attributes::AttributeValue;
 use tradewind_core::time::Timestamp;
 use uuid::Uuid;
 
@@ -176,16 +177,4 @@ pub struct VisibilityRow {
     pub search_attributes: Bytes,
     /// The same attributes decoded, to search by: custom ones and predefined ones such as `BuildIds`.
     pub attributes: Vec<(String, AttributeValue)>,
-}
-
-/// A search attribute's value.
-#[derive(Debug, Clone, PartialEq)]
-pub enum AttributeValue {
-    Keyword(String),
-    KeywordList(Vec<String>),
-    Text(String),
-    Int(i64),
-    Double(f64),
-    Bool(bool),
-    Datetime(Timestamp),
 }

@@ -1,0 +1,416 @@
+//! The store: one writer, several readers, one data directory.
+//!
+//! Opening lays out what is missing and starts the writer; closing flushes what was submitted and gives the
+//! directory back. In between this file only hands calls on.
+
+use crate::{
+    directory::{self, DataDirectory},
+    error::{Error, OpenError},
+    read::{self, Readers},
+    row::{
+        Durability, Epoch, HistoryRow, LoadedRun, RegistryKind, RunRow, Sequence, TaskRow, TransferRow, WakeRow, Write,
+    },
+    schema,
+    writer::{self, Progress, Settings, Shared, Statistics},
+};
+use bytes::Bytes;
+use parking_lot::{Condvar, Mutex, RwLock};
+use rusqlite::{Connection, OpenFlags};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+use tokio::sync::watch;
+use tradewind_core::{
+    ids::{EventId, NamespaceKey, QueueKey, RunKey},
+    time::Timestamp,
+};
+use uuid::Uuid;
+
+/// Pages in the write-ahead log at which it is moved into the database.
+const CHECKPOINT_PAGES: u64 = 4000;
+const WRITER_CACHE_KIB: i64 = 64 * 1024;
+const READER_CACHE_KIB: i64 = 8 * 1024;
+
+/// How a store is opened.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub path: Location,
+    /// How long a group that nobody waits for may wait for company.
+    pub ordered_wait: Duration,
+    pub flush: Flush,
+    /// How many reads may run at once.
+    pub readers: usize,
+}
+
+/// Where the rows live.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Location {
+    Directory(PathBuf),
+    /// Gone when the store is closed.
+    Memory,
+}
+
+/// When a commit reaches the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flush {
+    /// Before it is acknowledged.
+    EveryGroup,
+    /// A commit is acknowledged once the operating system has it, and flushed within `every`: it survives the
+    /// end of the process but may be lost in a power cut.
+    Relaxed { every: Duration },
+}
+
+impl Options {
+    pub fn directory(path: impl Into<PathBuf>) -> Options {
+        Options::at(Location::Directory(path.into()))
+    }
+
+    pub fn memory() -> Options {
+        Options::at(Location::Memory)
+    }
+
+    fn at(path: Location) -> Options {
+        Options { path, ordered_wait: Duration::from_millis(5), flush: Flush::EveryGroup, readers: 4 }
+    }
+}
+
+/// The greatest ids ever used, those of deleted rows included. After an unclean end they may be somewhat
+/// greater than that, never smaller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HighWater {
+    pub run: RunKey,
+    pub task: i64,
+    pub transfer: i64,
+}
+
+impl Default for HighWater {
+    fn default() -> HighWater {
+        HighWater { run: RunKey(0), task: 0, transfer: 0 }
+    }
+}
+
+/// A handle on an open store. The last one to go closes it.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    readers: Readers,
+    /// Taken by whoever closes the store.
+    running: Mutex<Option<Running>>,
+}
+
+/// What ends with the store, in this order.
+struct Running {
+    writer: JoinHandle<()>,
+    flusher: Option<Flusher>,
+    directory: Option<DataDirectory>,
+}
+
+impl Store {
+    pub fn open(options: Options) -> Result<Store, OpenError> {
+        let place = Place::take(&options.path)?;
+        let connection = place.connect(Role::Writer(options.flush))?;
+        place.prepare(&connection)?;
+        let readers = (0..options.readers.max(1)).map(|_| place.connect(Role::Reader)).collect::<Result<_, _>>()?;
+
+        let shared = Arc::new(Shared::new());
+        let settings = Settings {
+            ordered_wait: options.ordered_wait,
+            checkpoint_pages: place.directory.is_some().then_some(CHECKPOINT_PAGES),
+            gate: place.gate.clone(),
+        };
+        let (ready, started) = mpsc::sync_channel(1);
+        let shared_with_writer = Arc::clone(&shared);
+        let writer = thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || writer::run(&connection, &shared_with_writer, &settings, ready))
+            .map_err(|source| OpenError::Io { path: place.name.clone(), source })?;
+        started.recv().expect("the writer says how its start went").map_err(|error| place.failed(&error))?;
+
+        let flusher = match (options.flush, &place.directory) {
+            (Flush::Relaxed { every }, Some(directory)) => Some(Flusher::start(&directory.log(), every)?),
+            _ => None,
+        };
+        let running = Running { writer, flusher, directory: place.directory };
+        let readers = Readers::new(readers, place.gate);
+        Ok(Store { inner: Arc::new(Inner { shared, readers, running: Mutex::new(Some(running)) }) })
+    }
+
+    /// Takes over all slots under a new epoch. Durable when it returns; earlier epochs are void.
+    pub fn claim(&self) -> Result<Epoch, Error> {
+        self.inner.shared.claim()
+    }
+
+    /// Where new ids may start.
+    pub fn high_water(&self) -> Result<HighWater, Error> {
+        Ok(self.inner.shared.high_water())
+    }
+
+    /// Queues a write and returns at once. It is applied in the order of the sequences.
+    pub fn submit(&self, write: Write, durability: Durability) -> Sequence {
+        self.inner.shared.submit(write, durability)
+    }
+
+    pub fn progress(&self) -> watch::Receiver<Progress> {
+        self.inner.shared.progress()
+    }
+
+    /// Waits until a write is durable. An ordered write is flushed at once for it.
+    pub async fn durable(&self, sequence: Sequence) -> Result<(), Error> {
+        let mut progress = self.progress();
+        if progress.borrow().durable < sequence {
+            self.inner.shared.nudge();
+        }
+        let reached =
+            progress.wait_for(|progress| progress.durable >= sequence || progress.failed.is_some()).await;
+        match reached {
+            Ok(progress) if progress.durable >= sequence => Ok(()),
+            _ => Err(self.inner.shared.failure()),
+        }
+    }
+
+    /// Flushes what was submitted and gives the directory back, for every handle. Safe to call twice.
+    pub fn close(&self) {
+        self.inner.close();
+    }
+
+    pub fn statistics(&self) -> Statistics {
+        self.inner.shared.statistics()
+    }
+
+    pub fn load_run(&self, run: RunKey) -> Result<Option<LoadedRun>, Error> {
+        self.read(|connection| read::load_run(connection, run))
+    }
+
+    /// The run that a workflow id names.
+    pub fn current_run(&self, namespace: NamespaceKey, workflow_id: &str) -> Result<Option<RunKey>, Error> {
+        self.read(|connection| read::current_run(connection, namespace, workflow_id))
+    }
+
+    pub fn find_run(&self, namespace: NamespaceKey, workflow_id: &str, run_id: Uuid) -> Result<Option<RunKey>, Error> {
+        self.read(|connection| read::find_run(connection, namespace, workflow_id, run_id))
+    }
+
+    /// Batches in order, from the one that contains event `from`; at least one, if there is any.
+    pub fn read_history(
+        &self,
+        run: RunKey,
+        from: EventId,
+        batches_max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<HistoryRow>, Error> {
+        self.read(|connection| read::history(connection, run, from, batches_max, bytes_max))
+    }
+
+    /// Batches that begin before event `before` (`EventId::MAX` for all), newest first; at least one, if there
+    /// is any.
+    pub fn read_history_reverse(
+        &self,
+        run: RunKey,
+        before: EventId,
+        batches_max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<HistoryRow>, Error> {
+        self.read(|connection| read::history_reverse(connection, run, before, batches_max, bytes_max))
+    }
+
+    /// Runs due by `until`, in the order (due, run), after the row `after`.
+    pub fn due_wakes(&self, until: Timestamp, after: Option<WakeRow>, limit: usize) -> Result<Vec<WakeRow>, Error> {
+        self.read(|connection| read::due_wakes(connection, until, after, limit))
+    }
+
+    /// Tasks of a queue in the order (priority, id), after the pair `after`.
+    pub fn pending_tasks(
+        &self,
+        queue: &QueueKey,
+        after: Option<(i32, i64)>,
+        limit: usize,
+    ) -> Result<Vec<TaskRow>, Error> {
+        self.read(|connection| read::pending_tasks(connection, queue, after, limit))
+    }
+
+    /// Every queue that has tasks, and how many. Meant for the start: it reads the key of every task.
+    pub fn queues_with_tasks(&self) -> Result<Vec<(QueueKey, u64)>, Error> {
+        self.read(read::queues_with_tasks)
+    }
+
+    /// Transfers by id, after `after`.
+    pub fn pending_transfers(&self, after: i64, limit: usize) -> Result<Vec<TransferRow>, Error> {
+        self.read(|connection| read::pending_transfers(connection, after, limit))
+    }
+
+    /// All rows of a kind, by key.
+    pub fn registry(&self, kind: RegistryKind) -> Result<Vec<(String, Bytes)>, Error> {
+        self.read(|connection| read::registry(connection, kind))
+    }
+
+    /// Runs of a namespace by key, after `after`; for deleting it.
+    pub fn runs_of_namespace(
+        &self,
+        namespace: NamespaceKey,
+        after: RunKey,
+        limit: usize,
+    ) -> Result<Vec<RunRow>, Error> {
+        self.read(|connection| read::runs_of_namespace(connection, namespace, after, limit))
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
+        self.inner.readers.read(read)
+    }
+}
+
+impl Inner {
+    fn close(&self) {
+        let Some(Running { writer, flusher, directory }) = self.running.lock().take() else { return };
+        self.readers.close();
+        self.shared.begin_closing();
+        if writer.join().is_err() {
+            tracing::error!("the store's writer panicked");
+        }
+        drop(flusher);
+        // The lock goes last: whoever gets the directory next finds it at rest.
+        drop(directory);
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Where connections lead.
+struct Place {
+    name: PathBuf,
+    directory: Option<DataDirectory>,
+    /// In memory there is no log to read from while another connection writes, so they take turns.
+    gate: Option<Arc<RwLock<()>>>,
+}
+
+enum Role {
+    Writer(Flush),
+    Reader,
+}
+
+impl Place {
+    fn take(location: &Location) -> Result<Place, OpenError> {
+        match location {
+            Location::Directory(path) => {
+                let directory = DataDirectory::take(path)?;
+                Ok(Place { name: directory.database(), directory: Some(directory), gate: None })
+            }
+            Location::Memory => {
+                static OPENED: AtomicU64 = AtomicU64::new(0);
+                let number = OPENED.fetch_add(1, Ordering::Relaxed);
+                let name = PathBuf::from(format!("file:/tradewind-{number}?vfs=memdb"));
+                Ok(Place { name, directory: None, gate: Some(Arc::new(RwLock::new(()))) })
+            }
+        }
+    }
+
+    fn connect(&self, role: Role) -> Result<Connection, OpenError> {
+        let connection = self.open_file(&role).map_err(|error| self.failed(&error))?;
+        Ok(connection)
+    }
+
+    fn open_file(&self, role: &Role) -> rusqlite::Result<Connection> {
+        let mut flags =
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        if self.directory.is_none() {
+            flags |= OpenFlags::SQLITE_OPEN_URI;
+        }
+        let connection = Connection::open_with_flags(&self.name, flags)?;
+        connection.busy_timeout(Duration::from_secs(10))?;
+        connection.pragma_update(None, "temp_store", "MEMORY")?;
+        match role {
+            Role::Writer(_) => connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?,
+            Role::Reader => {
+                connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
+                connection.pragma_update(None, "query_only", true)?;
+            }
+        }
+        if let Role::Writer(flush) = role
+            && self.directory.is_some()
+        {
+            // Laid out before the journal mode changes; see `schema::create`.
+            if schema::is_empty(&connection)? {
+                schema::create(&connection)?;
+            }
+            connection.pragma_update(None, "journal_mode", "WAL")?;
+            let synchronous = match flush {
+                Flush::EveryGroup => "FULL",
+                Flush::Relaxed { .. } => "NORMAL",
+            };
+            connection.pragma_update(None, "synchronous", synchronous)?;
+            connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+        } else if let Role::Writer(_) = role {
+            connection.pragma_update(None, "journal_mode", "MEMORY")?;
+            schema::create(&connection)?;
+        }
+        Ok(connection)
+    }
+
+    /// Checks what the file's header could not tell.
+    fn prepare(&self, connection: &Connection) -> Result<(), OpenError> {
+        let (version, application) = schema::marks(connection).map_err(|error| self.failed(&error))?;
+        if (version, application) == (0, 0) {
+            return Err(OpenError::Foreign { path: self.name.clone() });
+        }
+        directory::check_marks(&self.name, version, application)
+    }
+
+    fn failed(&self, error: &rusqlite::Error) -> OpenError {
+        OpenError::Corrupt { path: self.name.clone(), reason: error.to_string() }
+    }
+}
+
+/// Flushes the write-ahead log from time to time, in the relaxed mode.
+struct Flusher {
+    stop: Arc<(Mutex<bool>, Condvar)>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Flusher {
+    fn start(log: &Path, every: Duration) -> Result<Flusher, OpenError> {
+        let failed = |source| OpenError::Io { path: log.to_owned(), source };
+        // SQLite keeps this file for as long as a connection is open, so one handle serves to the end.
+        let file = File::options().create(true).append(true).open(log).map_err(failed)?;
+        let stop = Arc::new((Mutex::new(false), Condvar::new()));
+        let stopped = Arc::clone(&stop);
+        let thread = thread::Builder::new()
+            .name("store-flusher".to_owned())
+            .spawn(move || {
+                let (stopped, changed) = &*stopped;
+                let mut stopped = stopped.lock();
+                while !*stopped {
+                    changed.wait_for(&mut stopped, every);
+                    if let Err(error) = file.sync_data() {
+                        tracing::error!(%error, "the write-ahead log could not be flushed");
+                    }
+                }
+            })
+            .map_err(failed)?;
+        Ok(Flusher { stop, thread: Some(thread) })
+    }
+}
+
+impl Drop for Flusher {
+    fn drop(&mut self) {
+        *self.stop.0.lock() = true;
+        self.stop.1.notify_one();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
