@@ -30,6 +30,7 @@ mod signal;
 pub mod start;
 pub mod state;
 pub mod step;
+pub mod stored;
 mod terminate;
 pub mod time;
 mod timer;
