@@ -79,6 +79,8 @@ pub struct WorkerOptions {
     /// Pollers of the worker's own sticky queue. With none, every task carries the full history.
     pub sticky_pollers: usize,
     pub activity_pollers: usize,
+    /// Name of the sticky queue; one of its own by default.
+    pub sticky_queue: Option<String>,
     /// How long a task may wait on the sticky queue before the server moves it to the normal one.
     pub sticky_timeout: Duration,
 }
@@ -92,6 +94,7 @@ impl WorkerOptions {
             workflow_pollers: pollers,
             sticky_pollers: pollers,
             activity_pollers: pollers,
+            sticky_queue: None,
             sticky_timeout: Duration::from_secs(10),
         }
     }
@@ -138,7 +141,9 @@ impl Worker {
         let tally = Arc::new(Tally::default());
         let sticky = (options.sticky_pollers > 0).then(|| StickyExecutionAttributes {
             worker_task_queue: Some(TaskQueue {
-                name: format!("{}-{}", client.identity(), uuid::Uuid::new_v4().simple()),
+                name: options
+                    .sticky_queue
+                    .unwrap_or_else(|| format!("{}-{}", client.identity(), uuid::Uuid::new_v4().simple())),
                 kind: TaskQueueKind::Sticky as i32,
                 normal_name: options.task_queue.clone(),
             }),
