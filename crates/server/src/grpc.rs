@@ -1,0 +1,120 @@
+//! The gRPC door: WorkflowService, OperatorService, health and reflection on one port.
+//!
+//! One line of the tables below ties a method to its handler. [`Call`] wraps every one of them alike: it
+//! reads the caller's deadline, counts and times, turns a panic into an error, and an error into a status.
+//! A method that is not in a table answers UNIMPLEMENTED through the generated default.
+
+mod call;
+mod wording;
+
+use crate::config::Transport;
+use crate::handlers;
+use crate::health::Checks;
+use crate::service::Service;
+use api::operatorservice::v1::operator_service_server::{OperatorService, OperatorServiceServer};
+use api::workflowservice::v1::workflow_service_server::{WorkflowService, WorkflowServiceServer};
+use call::Call;
+pub use call::{Client, Context};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::codec::CompressionEncoding::Gzip;
+use tonic::{Request, Response, Status};
+use tower::util::MapResponseLayer;
+
+#[derive(Clone)]
+struct Door(Arc<Service>);
+
+/// `method(Request) -> Response = handler` for a handler of `(&Service, Request)`, and with `, context`
+/// behind it for one that also wants to know the caller's deadline.
+macro_rules! methods {
+    ($service:ident in $package:ident {
+        $($method:ident($request:ident) -> $response:ident = $handler:path $(, $context:ident)?;)*
+    }) => {
+        #[tonic::async_trait]
+        impl $service for Door {
+            $(
+                async fn $method(
+                    &self,
+                    request: Request<api::$package::v1::$request>,
+                ) -> Result<Response<api::$package::v1::$response>, Status> {
+                    let call = Call::begin(&self.0, stringify!($request), &request);
+                    $(let $context = call.context();)?
+                    call.answer($handler(&self.0, request.into_inner() $(, $context)?)).await
+                }
+            )*
+        }
+    };
+}
+
+methods!(WorkflowService in workflowservice {
+    get_system_info(GetSystemInfoRequest) -> GetSystemInfoResponse = handlers::get_system_info::handle;
+    get_cluster_info(GetClusterInfoRequest) -> GetClusterInfoResponse = handlers::get_cluster_info::handle;
+    get_search_attributes(GetSearchAttributesRequest) -> GetSearchAttributesResponse = handlers::get_search_attributes::handle;
+    register_namespace(RegisterNamespaceRequest) -> RegisterNamespaceResponse = handlers::register_namespace::handle;
+    describe_namespace(DescribeNamespaceRequest) -> DescribeNamespaceResponse = handlers::describe_namespace::handle;
+    list_namespaces(ListNamespacesRequest) -> ListNamespacesResponse = handlers::list_namespaces::handle;
+    update_namespace(UpdateNamespaceRequest) -> UpdateNamespaceResponse = handlers::update_namespace::handle;
+    deprecate_namespace(DeprecateNamespaceRequest) -> DeprecateNamespaceResponse = handlers::deprecate_namespace::handle;
+    record_worker_heartbeat(RecordWorkerHeartbeatRequest) -> RecordWorkerHeartbeatResponse = handlers::record_worker_heartbeat::handle;
+    list_workers(ListWorkersRequest) -> ListWorkersResponse = handlers::list_workers::handle;
+    count_workers(CountWorkersRequest) -> CountWorkersResponse = handlers::count_workers::handle;
+    describe_worker(DescribeWorkerRequest) -> DescribeWorkerResponse = handlers::describe_worker::handle;
+});
+
+methods!(OperatorService in operatorservice {
+    add_search_attributes(AddSearchAttributesRequest) -> AddSearchAttributesResponse = handlers::add_search_attributes::handle;
+    remove_search_attributes(RemoveSearchAttributesRequest) -> RemoveSearchAttributesResponse = handlers::remove_search_attributes::handle;
+    list_search_attributes(ListSearchAttributesRequest) -> ListSearchAttributesResponse = handlers::list_search_attributes::handle;
+    delete_namespace(DeleteNamespaceRequest) -> DeleteNamespaceResponse = handlers::delete_namespace::handle;
+    list_clusters(ListClustersRequest) -> ListClustersResponse = handlers::list_clusters::handle;
+});
+
+/// Serves until `service.shutdown`, then until the requests in flight are answered.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    service: Arc<Service>,
+    checks: &Checks,
+    transport: &Transport,
+) -> Result<(), tonic::transport::Error> {
+    let message_bytes_max = service.limits.message_bytes_max;
+    let workflow_service = WorkflowServiceServer::new(Door(service.clone()))
+        .max_decoding_message_size(message_bytes_max)
+        .accept_compressed(Gzip)
+        .send_compressed(Gzip);
+    let operator_service = OperatorServiceServer::new(Door(service.clone()))
+        .max_decoding_message_size(message_bytes_max)
+        .accept_compressed(Gzip)
+        .send_compressed(Gzip);
+
+    tonic::transport::Server::builder()
+        .tcp_nodelay(true)
+        .max_concurrent_streams(Some(transport.concurrent_streams_max))
+        // SDKs cancel polls in bulk when a worker stops; the default of 20 takes that for an attack.
+        .http2_max_pending_accept_reset_streams(Some(transport.concurrent_streams_max as usize))
+        .http2_keepalive_interval(nonzero(transport.keepalive_interval))
+        .http2_keepalive_timeout(nonzero(transport.keepalive_timeout))
+        .layer(MapResponseLayer::new(wording::as_reference))
+        .add_service(workflow_service)
+        .add_service(operator_service)
+        .add_service(checks.service())
+        .add_service(reflection().build_v1().expect("the compiled-in descriptors decode"))
+        .add_service(reflection().build_v1alpha().expect("the compiled-in descriptors decode"))
+        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), service.shutdown.clone().cancelled_owned())
+        .await
+}
+
+/// The descriptor set also describes services that this server does not have, so it names those it has.
+fn reflection() -> tonic_reflection::server::Builder<'static> {
+    tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(api::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .with_service_name(api::workflowservice::v1::workflow_service_server::SERVICE_NAME)
+        .with_service_name(api::operatorservice::v1::operator_service_server::SERVICE_NAME)
+        .with_service_name(tonic_health::pb::health_server::SERVICE_NAME)
+}
+
+fn nonzero(duration: Duration) -> Option<Duration> {
+    (!duration.is_zero()).then_some(duration)
+}

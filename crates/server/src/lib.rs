@@ -1,0 +1,31 @@
+//! The front doors: gRPC, HTTP, metrics, configuration, start-up and shutdown.
+//!
+//! A handler ([`handlers`]) converts a request, calls, and converts the answer; it decides nothing. What
+//! several handlers check alike is in [`validate`]. Every error becomes a gRPC status in one function
+//! ([`status`]); nothing below this crate knows a status code. [`Server`] puts it all together: it opens
+//! the store, serves both ports, and takes them down again in an order that loses nothing.
+//!
+//! Invariants
+//! - A method that is not built answers UNIMPLEMENTED. A capability is announced only once it works.
+//! - Nothing is acknowledged before it is durable.
+//! - Only [`ambient`] reads the machine's clock or randomness.
+
+pub mod ambient;
+pub mod config;
+mod error;
+pub mod grpc;
+pub mod handlers;
+mod health;
+pub mod http;
+pub mod metrics;
+pub mod namespaces;
+mod server;
+mod service;
+mod status;
+pub mod validate;
+pub mod workers;
+
+pub use config::Settings;
+pub use error::Error;
+pub use server::{Server, StartError};
+pub use service::{Announced, Cluster, Service};
