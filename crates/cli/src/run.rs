@@ -1,0 +1,73 @@
+//! Runs a server until somebody asks it to stop.
+
+use crate::logging;
+use anyhow::Context;
+use server::{Server, Settings};
+use std::io::Write;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// What a shell shows for a program ended by Ctrl-C.
+const INTERRUPTED: i32 = 130;
+
+/// Starts, says where everything is, and drains at the first SIGINT or SIGTERM. A second one exits at once.
+pub(crate) fn until_signal(settings: Settings, notes: &[String]) -> anyhow::Result<()> {
+    logging::start(&settings.log)?;
+    for note in notes {
+        tracing::warn!("{note}");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
+    runtime.block_on(async {
+        let mut stop = Stop::listen()?;
+        let server = Server::start(settings.clone()).await?;
+        // Whoever started us may have closed our output; that is no reason to stop.
+        let _ = std::io::stdout().write_all(summary(&server, &settings).as_bytes());
+
+        stop.asked().await;
+        tracing::info!("stopping: requests in flight may finish");
+        tokio::spawn(async move {
+            stop.asked().await;
+            std::process::exit(INTERRUPTED);
+        });
+        server.stop().await;
+        Ok(())
+    })
+}
+
+struct Stop {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Stop {
+    fn listen() -> anyhow::Result<Stop> {
+        Ok(Stop { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+fn summary(server: &Server, settings: &Settings) -> String {
+    let data = if settings.storage.in_memory {
+        "in memory, gone when this process ends".to_owned()
+    } else {
+        let directory = &settings.storage.directory;
+        directory.canonicalize().unwrap_or_else(|_| directory.clone()).display().to_string()
+    };
+    let namespaces = settings.namespaces.join(", ");
+    let (version, grpc, http) = (env!("CARGO_PKG_VERSION"), server.grpc_address(), server.http_address());
+    format!(
+        "Tradewind {version}\n\
+         \n\
+         \x20 gRPC        {grpc}         for any Temporal SDK and the temporal command\n\
+         \x20 HTTP        http://{http}  health, metrics\n\
+         \x20 data        {data}\n\
+         \x20 namespaces  {namespaces}\n\
+         \n\
+         Stop with Ctrl-C.\n"
+    )
+}
