@@ -357,17 +357,24 @@ def test_a_close_does_not_wait_for_an_update_the_worker_has_not_seen(run: Run):
         update.result()
 
 
-def test_continue_as_new_carries_a_waiting_update_to_the_next_run(idle: Run):
+def test_an_update_waiting_at_continue_as_new_is_for_the_next_run(idle: Run):
+    """The server carries it over, or tells the client to ask again, which every SDK does by itself."""
+    workflow = idle.raw.run(idle.workflow_id)
     idle.signal()
     task = idle.poll()
-    update = idle.raw.run(idle.workflow_id).update("u1")
+    update = workflow.update("u1")
     time.sleep(0.3)
     task.complete(continue_as_new(idle.queue))
     task = idle.poll()
+    assert task.reply.workflow_execution.run_id != idle.run_id
+    if update.done():
+        text = "workflow operation can not be applied because workflow is closing"
+        with refused("RESOURCE_EXHAUSTED", text, "ResourceExhaustedFailure"):
+            update.result()
+        update = workflow.update("u1")
     if not task.reply.messages:
         task.complete()
         task = idle.poll()
-    assert task.reply.workflow_execution.run_id != idle.run_id
     task.complete_with_messages(task.accept(), task.respond("in the new run"))
     reply = update.result()
     assert value(reply.outcome.success) == "in the new run"
@@ -401,7 +408,7 @@ def test_a_bad_completion_with_the_update_in_hand(idle: Run):
 def test_a_bad_message_fails_the_task(idle: Run):
     from temporalio.api.protocol.v1 import Message
 
-    idle.update("u1")
+    _waiting = idle.update("u1")
     task = idle.poll()
     bad = task.respond()
     with refused("INVALID_ARGUMENT", pattern="^BadUpdateWorkflowExecutionMessage: update other wasn't found"):
