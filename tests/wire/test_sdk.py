@@ -33,7 +33,7 @@ from temporalio.exceptions import (
     WorkflowAlreadyStartedError,
 )
 from temporalio.service import RPCError, RPCStatusCode
-from temporalio.worker import Worker
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 SOON = timedelta(seconds=20)
 
@@ -215,7 +215,14 @@ class Sdk:
 
 def worker(client: Client, queue: str, threads: ThreadPoolExecutor, **options: Any) -> Worker:
     return Worker(
-        client, task_queue=queue, workflows=WORKFLOWS, activities=ACTIVITIES, activity_executor=threads, **options
+        client,
+        task_queue=queue,
+        workflows=WORKFLOWS,
+        activities=ACTIVITIES,
+        activity_executor=threads,
+        # The sandbox checks workflow code, not servers, and costs seconds for each worker.
+        workflow_runner=UnsandboxedWorkflowRunner(),
+        **options,
     )
 
 
@@ -389,7 +396,7 @@ def test_an_id_in_use(sdk):
     sdk(body)
 
 
-def test_listing_and_describing(sdk, eventually):
+def test_listing_and_describing(sdk):
     async def body(sdk: Sdk) -> None:
         sleeper = await sdk.start(Sleeper.run, 600, memo={"k": "v"})
         query = f"WorkflowId = '{sleeper.id}'"
