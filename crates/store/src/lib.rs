@@ -11,10 +11,13 @@
 //! - A data directory is open in one process at a time.
 
 mod apply;
+mod condition;
 mod directory;
 mod error;
 pub mod filter;
+mod list;
 mod names;
+mod plan;
 mod read;
 pub mod row;
 mod schema;
@@ -23,5 +26,6 @@ mod store;
 mod writer;
 
 pub use error::{Error, Failure, OpenError};
+pub use list::Counted;
 pub use store::{Flush, HighWater, Location, Options, Store};
 pub use writer::{Progress, Statistics};

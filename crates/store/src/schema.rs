@@ -25,7 +25,9 @@
 //! ```
 //!
 //! `visibility.close_time` is [`OPEN`] while a run is open, so that one descending index gives the order of
-//! lists: open runs first by start, then closed ones by close.
+//! lists: open runs first by start, then closed ones by close. Most runs are neither children nor continue
+//! another, so `root_…` and `first_run_id` are null where they are the run itself. Running and completed are the
+//! states of most runs: the index by status leaves them out, and the one by order serves them.
 
 use rusqlite::Connection;
 
@@ -88,17 +90,19 @@ CREATE TABLE visibility (
   close_time INTEGER NOT NULL, start_time INTEGER NOT NULL, execution_time INTEGER NOT NULL,
   workflow_type INTEGER NOT NULL, task_queue INTEGER NOT NULL, attributes INTEGER NOT NULL, division TEXT,
   history_length INTEGER, history_size_bytes INTEGER, state_transitions INTEGER,
-  workflow_id TEXT NOT NULL, run_id BLOB NOT NULL, first_run_id BLOB NOT NULL,
-  root_workflow_id TEXT NOT NULL, root_run_id BLOB NOT NULL, parent_workflow_id TEXT, parent_run_id BLOB,
+  workflow_id TEXT NOT NULL, run_id BLOB NOT NULL, first_run_id BLOB,
+  root_workflow_id TEXT, root_run_id BLOB, parent_workflow_id TEXT, parent_run_id BLOB,
   memo BLOB NOT NULL, search_attributes BLOB NOT NULL);
 CREATE INDEX visibility_by_order ON visibility (namespace, close_time, start_time) WHERE division IS NULL;
 CREATE INDEX visibility_by_division ON visibility (namespace, division, close_time, start_time)
   WHERE division IS NOT NULL;
-CREATE INDEX visibility_by_type ON visibility (namespace, workflow_type, close_time, start_time, status);
+CREATE INDEX visibility_by_type ON visibility (namespace, workflow_type, close_time, start_time, status)
+  WHERE division IS NULL;
 CREATE INDEX visibility_by_status ON visibility (namespace, status, close_time, start_time, workflow_type)
-  WHERE status > 2;
+  WHERE division IS NULL AND status > 2;
 CREATE INDEX visibility_by_workflow_id ON visibility (namespace, workflow_id);
 CREATE INDEX visibility_by_parent ON visibility (namespace, parent_workflow_id) WHERE parent_workflow_id IS NOT NULL;
+CREATE INDEX visibility_by_root ON visibility (namespace, root_workflow_id) WHERE root_workflow_id IS NOT NULL;
 CREATE TABLE attribute (
   run INTEGER NOT NULL, name INTEGER NOT NULL, kind INTEGER NOT NULL, value NOT NULL,
   PRIMARY KEY (run, name, kind, value)) WITHOUT ROWID;

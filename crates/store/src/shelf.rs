@@ -150,6 +150,8 @@ impl<'c> Shelf<'c> {
 
     fn insert(&mut self, row: &VisibilityRow, workflow_type: i64, task_queue: i64) -> Result<(), Refusal> {
         let parent = row.parent.as_ref();
+        let is_root = row.root.0 == row.workflow_id && row.root.1 == row.run_id;
+        let root = (!is_root).then_some(&row.root);
         self.insert.execute(params![
             row.run.0,
             row.namespace.0,
@@ -166,9 +168,9 @@ impl<'c> Shelf<'c> {
             row.state_transitions,
             row.workflow_id,
             key_of(&row.run_id),
-            key_of(&row.first_run_id),
-            row.root.0,
-            key_of(&row.root.1),
+            (row.first_run_id != row.run_id).then(|| key_of(&row.first_run_id)),
+            root.map(|(workflow_id, _)| workflow_id),
+            root.map(|(_, run_id)| key_of(run_id)),
             parent.map(|(workflow_id, _)| workflow_id),
             parent.map(|(_, run_id)| key_of(run_id)),
             &row.memo[..],
@@ -234,7 +236,7 @@ impl<'c> Shelf<'c> {
 /// A value's type as it is stored, part of the key: an attribute that was removed and added again with another
 /// type must not find the values it had before. These are the numbers of
 /// `temporal.api.enums.v1.IndexedValueType`.
-fn kind_number(value: &AttributeValue) -> i64 {
+pub(crate) fn kind_number(value: &AttributeValue) -> i64 {
     match value {
         AttributeValue::Text(_) => 1,
         AttributeValue::Keyword(_) => 2,

@@ -6,9 +6,12 @@
 use crate::{
     directory::{self, DataDirectory},
     error::{Error, OpenError},
+    filter::Query,
+    list::{self, Counted},
     read::{self, Readers},
     row::{
-        Durability, Epoch, HistoryRow, LoadedRun, RegistryKind, RunRow, Sequence, TaskRow, TransferRow, WakeRow, Write,
+        Durability, Epoch, HistoryRow, LoadedRun, RegistryKind, RunRow, Sequence, TaskRow, TransferRow, VisibilityRow,
+        WakeRow, Write,
     },
     schema,
     writer::{self, Progress, Settings, Shared, Statistics},
@@ -263,6 +266,30 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<RunRow>, Error> {
         self.read(|connection| read::runs_of_namespace(connection, namespace, after, limit))
+    }
+
+    /// One page of executions: open ones first by start, then closed ones by close, latest first. The token
+    /// leads to the next page, if there is one.
+    ///
+    /// The rows' `attributes` are empty: what they were made from is in `search_attributes`.
+    pub fn list(
+        &self,
+        namespace: NamespaceKey,
+        query: &Query,
+        page_size: usize,
+        after: Option<&[u8]>,
+    ) -> Result<(Vec<VisibilityRow>, Option<Bytes>), Error> {
+        self.read(|connection| list::page(connection, namespace, query, page_size, after))
+    }
+
+    /// How many executions match, by group if the query says so.
+    pub fn count(&self, namespace: NamespaceKey, query: &Query) -> Result<Counted, Error> {
+        self.read(|connection| list::count(connection, namespace, query))
+    }
+
+    /// What lists show of a run; without `attributes`, as in [`Store::list`].
+    pub fn visibility(&self, run: RunKey) -> Result<Option<VisibilityRow>, Error> {
+        self.read(|connection| list::one(connection, run))
     }
 
     fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
