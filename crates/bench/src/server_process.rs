@@ -53,11 +53,15 @@ impl ServerProcess {
         let taken = tokio::net::TcpStream::connect(address).await.is_ok();
         anyhow::ensure!(!taken, "something listens on {address} already");
         let mut process = Self::spawn(server)?;
-        let ready = Client::new(client.clone())?.wait_ready(Duration::from_secs(60)).await;
-        if let Some(status) = process.child.try_wait()? {
-            anyhow::bail!("the server ended at once, {status}: {}", server.command);
+        let client = Client::new(client.clone())?;
+        let begun = Instant::now();
+        while let Err(error) = client.wait_ready(Duration::from_millis(500)).await {
+            if let Some(status) = process.child.try_wait()? {
+                anyhow::bail!("the server ended, {status}: {}", server.command);
+            }
+            anyhow::ensure!(begun.elapsed() < Duration::from_secs(60), error);
         }
-        ready.map(|()| process)
+        Ok(process)
     }
 
     pub fn pid(&self) -> u32 {

@@ -158,7 +158,8 @@ fn free_ports(from: u16) -> anyhow::Result<u16> {
 }
 
 async fn start(plan: &Plan, contender: &Contender, port: u16, data: &std::path::Path) -> anyhow::Result<Running> {
-    let directory = data.join(&contender.name);
+    // Not named after the contender: names may hold blanks, which the shell would split at.
+    let directory = data.join(port.to_string());
     std::fs::create_dir_all(&directory)?;
     let command = contender
         .command
