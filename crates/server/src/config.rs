@@ -29,6 +29,7 @@ pub struct Settings {
     pub namespaces: Vec<String>,
     pub listen: Listen,
     pub storage: Storage,
+    pub engine: EngineSettings,
     pub log: Log,
     pub transport: Transport,
     /// Name to type, for the namespaces above.
@@ -42,11 +43,29 @@ impl Default for Settings {
             namespaces: vec!["default".into()],
             listen: Listen::default(),
             storage: Storage::default(),
+            engine: EngineSettings::default(),
             log: Log::default(),
             transport: Transport::default(),
             search_attributes: BTreeMap::new(),
             limits: Limits::default(),
         }
+    }
+}
+
+/// How much of the machine the engine takes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EngineSettings {
+    /// Loops that own slots; one for each core if it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loops: Option<usize>,
+    /// Runs that each loop keeps in memory.
+    pub runs_cached_per_loop: usize,
+}
+
+impl Default for EngineSettings {
+    fn default() -> EngineSettings {
+        EngineSettings { loops: None, runs_cached_per_loop: engine::Settings::default().runs_cached_per_loop }
     }
 }
 

@@ -5,6 +5,7 @@
 
 use api::enums::v1::{NamespaceState, ResourceExhaustedCause, ResourceExhaustedScope};
 use api::failure::v1::Failure;
+use tradewind_core::step::Rejection;
 
 /// Why a request failed. [`crate::status`] gives each its code, text and detail.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -88,6 +89,55 @@ impl From<crate::namespaces::Error> for Error {
 impl From<tradewind_core::search_attributes::Refused> for Error {
     fn from(refused: tradewind_core::search_attributes::Refused) -> Error {
         Error::InvalidArgument(refused.to_string())
+    }
+}
+
+impl From<engine::Error> for Error {
+    fn from(error: engine::Error) -> Error {
+        let text = error.to_string();
+        match error {
+            engine::Error::NoSuchWorkflow { .. }
+            | engine::Error::NoSuchRun { .. }
+            | engine::Error::NoSuchUpdate(_)
+            | engine::Error::UpdateAborted => Error::NotFound(text),
+            engine::Error::AlreadyStarted { message, start_request_id, run_id, first_run_id } => {
+                Error::AlreadyStarted { message, start_request_id, run_id, first_execution_run_id: first_run_id }
+            }
+            engine::Error::Rejected(rejection) => rejection.into(),
+            engine::Error::Invalid(_) => Error::InvalidArgument(text),
+            engine::Error::NotReady(_) => Error::WorkflowNotReady(text),
+            engine::Error::QueryFailed { message, failure } => Error::QueryFailed { message, failure },
+            engine::Error::NoPoller | engine::Error::Parked(_) => Error::FailedPrecondition(text),
+            engine::Error::Exhausted(message) => Error::ResourceExhausted {
+                message,
+                cause: ResourceExhaustedCause::BusyWorkflow,
+                scope: ResourceExhaustedScope::Namespace,
+            },
+            engine::Error::DeadlineExceeded => Error::DeadlineExceeded,
+            engine::Error::Unavailable(_) => Error::Unavailable(text),
+        }
+    }
+}
+
+impl From<Rejection> for Error {
+    fn from(rejection: Rejection) -> Error {
+        let text = rejection.to_string();
+        match rejection {
+            Rejection::Closed
+            | Rejection::StaleWorkflowTask
+            | Rejection::StaleTask { .. }
+            | Rejection::StaleActivity
+            | Rejection::NoSuchActivity(_)
+            | Rejection::NotThisExecution => Error::NotFound(text),
+            Rejection::Invalid(_) => Error::InvalidArgument(text),
+            Rejection::LimitExceeded { .. } => Error::ResourceExhausted {
+                message: text,
+                cause: ResourceExhaustedCause::ConcurrentLimit,
+                scope: ResourceExhaustedScope::Namespace,
+            },
+            Rejection::TooManyUpdates(_) => Error::FailedPrecondition(text),
+            Rejection::NotReady(_) => Error::WorkflowNotReady(text),
+        }
     }
 }
 

@@ -61,6 +61,33 @@ methods!(WorkflowService in workflowservice {
     list_workers(ListWorkersRequest) -> ListWorkersResponse = handlers::list_workers::handle;
     count_workers(CountWorkersRequest) -> CountWorkersResponse = handlers::count_workers::handle;
     describe_worker(DescribeWorkerRequest) -> DescribeWorkerResponse = handlers::describe_worker::handle;
+    start_workflow_execution(StartWorkflowExecutionRequest) -> StartWorkflowExecutionResponse = handlers::start_workflow_execution::handle;
+    signal_workflow_execution(SignalWorkflowExecutionRequest) -> SignalWorkflowExecutionResponse = handlers::signal_workflow_execution::handle;
+    signal_with_start_workflow_execution(SignalWithStartWorkflowExecutionRequest) -> SignalWithStartWorkflowExecutionResponse = handlers::signal_with_start_workflow_execution::handle;
+    request_cancel_workflow_execution(RequestCancelWorkflowExecutionRequest) -> RequestCancelWorkflowExecutionResponse = handlers::request_cancel_workflow_execution::handle;
+    terminate_workflow_execution(TerminateWorkflowExecutionRequest) -> TerminateWorkflowExecutionResponse = handlers::terminate_workflow_execution::handle;
+    delete_workflow_execution(DeleteWorkflowExecutionRequest) -> DeleteWorkflowExecutionResponse = handlers::delete_workflow_execution::handle;
+    execute_multi_operation(ExecuteMultiOperationRequest) -> ExecuteMultiOperationResponse = handlers::execute_multi_operation::handle, context;
+    poll_workflow_task_queue(PollWorkflowTaskQueueRequest) -> PollWorkflowTaskQueueResponse = handlers::poll_workflow_task_queue::handle, context;
+    poll_activity_task_queue(PollActivityTaskQueueRequest) -> PollActivityTaskQueueResponse = handlers::poll_activity_task_queue::handle, context;
+    respond_workflow_task_completed(RespondWorkflowTaskCompletedRequest) -> RespondWorkflowTaskCompletedResponse = handlers::respond_workflow_task_completed::handle;
+    respond_workflow_task_failed(RespondWorkflowTaskFailedRequest) -> RespondWorkflowTaskFailedResponse = handlers::respond_workflow_task_failed::handle;
+    query_workflow(QueryWorkflowRequest) -> QueryWorkflowResponse = handlers::query_workflow::handle, context;
+    respond_query_task_completed(RespondQueryTaskCompletedRequest) -> RespondQueryTaskCompletedResponse = handlers::respond_query_task_completed::handle;
+    update_workflow_execution(UpdateWorkflowExecutionRequest) -> UpdateWorkflowExecutionResponse = handlers::update_workflow_execution::handle, context;
+    poll_workflow_execution_update(PollWorkflowExecutionUpdateRequest) -> PollWorkflowExecutionUpdateResponse = handlers::poll_workflow_execution_update::handle, context;
+    reset_sticky_task_queue(ResetStickyTaskQueueRequest) -> ResetStickyTaskQueueResponse = handlers::reset_sticky_task_queue::handle;
+    shutdown_worker(ShutdownWorkerRequest) -> ShutdownWorkerResponse = handlers::shutdown_worker::handle;
+    get_workflow_execution_history(GetWorkflowExecutionHistoryRequest) -> GetWorkflowExecutionHistoryResponse = handlers::get_workflow_execution_history::handle, context;
+    get_workflow_execution_history_reverse(GetWorkflowExecutionHistoryReverseRequest) -> GetWorkflowExecutionHistoryReverseResponse = handlers::get_workflow_execution_history::handle_reverse;
+    respond_activity_task_completed(RespondActivityTaskCompletedRequest) -> RespondActivityTaskCompletedResponse = handlers::respond_activity_task::completed;
+    respond_activity_task_completed_by_id(RespondActivityTaskCompletedByIdRequest) -> RespondActivityTaskCompletedByIdResponse = handlers::respond_activity_task::completed_by_id;
+    respond_activity_task_failed(RespondActivityTaskFailedRequest) -> RespondActivityTaskFailedResponse = handlers::respond_activity_task::failed;
+    respond_activity_task_failed_by_id(RespondActivityTaskFailedByIdRequest) -> RespondActivityTaskFailedByIdResponse = handlers::respond_activity_task::failed_by_id;
+    respond_activity_task_canceled(RespondActivityTaskCanceledRequest) -> RespondActivityTaskCanceledResponse = handlers::respond_activity_task::canceled;
+    respond_activity_task_canceled_by_id(RespondActivityTaskCanceledByIdRequest) -> RespondActivityTaskCanceledByIdResponse = handlers::respond_activity_task::canceled_by_id;
+    record_activity_task_heartbeat(RecordActivityTaskHeartbeatRequest) -> RecordActivityTaskHeartbeatResponse = handlers::respond_activity_task::heartbeat;
+    record_activity_task_heartbeat_by_id(RecordActivityTaskHeartbeatByIdRequest) -> RecordActivityTaskHeartbeatByIdResponse = handlers::respond_activity_task::heartbeat_by_id;
 });
 
 methods!(OperatorService in operatorservice {
@@ -99,8 +126,10 @@ pub(crate) async fn serve(
         .add_service(workflow_service)
         .add_service(operator_service)
         .add_service(checks.service())
-        .add_service(reflection().build_v1().expect("the compiled-in descriptors decode"))
-        .add_service(reflection().build_v1alpha().expect("the compiled-in descriptors decode"))
+        .add_service(reflection().build_v1().expect("the compiled-in descriptors decode").accept_compressed(Gzip))
+        .add_service(
+            reflection().build_v1alpha().expect("the compiled-in descriptors decode").accept_compressed(Gzip),
+        )
         .serve_with_incoming_shutdown(TcpListenerStream::new(listener), service.shutdown.clone().cancelled_owned())
         .await
 }

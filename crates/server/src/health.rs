@@ -2,6 +2,7 @@
 
 use api::operatorservice::v1::operator_service_server::SERVICE_NAME as OPERATOR_SERVICE;
 use api::workflowservice::v1::workflow_service_server::SERVICE_NAME as WORKFLOW_SERVICE;
+use tonic::codec::CompressionEncoding::Gzip;
 use tonic::{Code, Request, Response, Status};
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::{Health, HealthServer};
@@ -31,7 +32,9 @@ impl Checks {
     }
 
     pub(crate) fn service(&self) -> HealthServer<impl Health> {
-        HealthServer::new(Known(HealthService::from_health_reporter(self.reporter.clone())))
+        let known = Known(HealthService::from_health_reporter(self.reporter.clone()));
+        // The official command line packs every request, these too.
+        HealthServer::new(known).accept_compressed(Gzip)
     }
 }
 

@@ -10,6 +10,9 @@
 //! - Nothing is acknowledged before it is durable.
 //! - Only [`ambient`] reads the machine's clock or randomness.
 
+// Fields that the protocol has deprecated are still sent by SDKs in use and must come through.
+#![allow(deprecated)]
+
 pub mod ambient;
 pub mod config;
 mod error;

@@ -13,6 +13,7 @@ use crate::service::{Announced, Cluster, Service};
 use crate::workers::Workers;
 use crate::{grpc, http};
 use bytes::Bytes;
+use engine::Engine;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +29,7 @@ use uuid::Uuid;
 /// A server that is running. Dropping it without [`Server::stop`] is a crash: safe, and rude to callers.
 pub struct Server {
     service: Arc<Service>,
+    engine: Engine,
     checks: Arc<Checks>,
     grpc_address: SocketAddr,
     http_address: SocketAddr,
@@ -45,6 +47,8 @@ pub enum StartError {
     Open(#[from] store::OpenError),
     #[error(transparent)]
     Store(#[from] store::Error),
+    #[error(transparent)]
+    Engine(#[from] engine::Error),
     #[error(transparent)]
     Namespaces(#[from] namespaces::Error),
     #[error("the cluster id in the data directory is damaged: {0}")]
@@ -80,7 +84,20 @@ impl Server {
             http_address: http_address.to_string(),
         };
         let limits = Arc::new(settings.limits.clone());
+        let shutdown = CancellationToken::new();
+        let shared = engine::Shared::new(
+            store.clone(),
+            epoch,
+            clock.clone(),
+            entropy.clone(),
+            limits.clone(),
+            namespaces.clone(),
+            shutdown.clone(),
+            engine_settings(&settings),
+        )?;
+        let engine = Engine::start(shared)?;
         let service = Arc::new(Service {
+            engine: engine.handle(),
             workers: Workers::new(&limits),
             metrics: Metrics::new(&store),
             store,
@@ -90,7 +107,7 @@ impl Server {
             cluster,
             clock,
             entropy,
-            shutdown: CancellationToken::new(),
+            shutdown,
         });
         for name in &settings.namespaces {
             ensure_namespace(&service, name, &settings).await?;
@@ -100,7 +117,7 @@ impl Server {
         let grpc = tokio::spawn(run_grpc(grpc_listener, service.clone(), checks.clone(), settings.transport.clone()));
         let http = tokio::spawn(run_http(http_listener, service.clone()));
         let drain_timeout = settings.transport.drain_timeout;
-        Ok(Server { service, checks, grpc_address, http_address, drain_timeout, grpc, http })
+        Ok(Server { service, engine, checks, grpc_address, http_address, drain_timeout, grpc, http })
     }
 
     pub fn service(&self) -> &Arc<Service> {
@@ -128,6 +145,7 @@ impl Server {
         if tokio::time::timeout(self.drain_timeout, doors).await.is_err() {
             tracing::warn!("some requests were still running after {:?}; closing anyway", self.drain_timeout);
         }
+        self.engine.stop().await;
         let store = self.service.store.clone();
         let closed = tokio::task::spawn_blocking(move || store.close()).await;
         if let Err(error) = closed {
@@ -160,6 +178,16 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
 fn local_address(listener: &TcpListener) -> Result<SocketAddr, StartError> {
     let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
     listener.local_addr().map_err(|reason| StartError::Listen { address: unknown, reason })
+}
+
+fn engine_settings(settings: &Settings) -> engine::Settings {
+    let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    let defaults = engine::Settings::default();
+    engine::Settings {
+        loops: settings.engine.loops.unwrap_or(cores.clamp(1, 16)),
+        runs_cached_per_loop: settings.engine.runs_cached_per_loop,
+        ..defaults
+    }
 }
 
 fn store_options(storage: &Storage) -> Options {

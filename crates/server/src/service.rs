@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 /// The server behind its doors. Handlers borrow it; nothing in it knows which door a request came through.
 pub struct Service {
+    pub engine: engine::Handle,
     pub store: Store,
     pub namespaces: Namespaces,
     pub workers: Workers,

@@ -176,6 +176,8 @@ async fn health_knows_the_names_that_sdks_ask_for() {
         let checked = health.check(HealthCheckRequest { service: service.into() }).await.unwrap().into_inner();
         assert_eq!(checked.status(), ServingStatus::Serving, "{service}");
     }
+    let mut packing = HealthClient::new(test.channel.clone()).send_compressed(Gzip);
+    packing.check(HealthCheckRequest { service: String::new() }).await.expect("packed requests are read");
     let unknown = health.check(HealthCheckRequest { service: "nope".into() }).await;
     refused(unknown.map(|_| ()), Code::NotFound, "unknown service");
 }
