@@ -16,16 +16,21 @@ pub fn fill(policy: &mut RetryPolicy, defaults: &RetryPolicyDefaults) {
     if policy.maximum_attempts == 0 {
         policy.maximum_attempts = defaults.maximum_attempts;
     }
-    if duration(policy.initial_interval.as_ref()).is_zero() {
+    if is_unset(policy.initial_interval.as_ref()) {
         policy.initial_interval = wire(defaults.initial_interval);
     }
-    if duration(policy.maximum_interval.as_ref()).is_zero() {
+    if is_unset(policy.maximum_interval.as_ref()) {
         let initial = duration(policy.initial_interval.as_ref());
         policy.maximum_interval = wire(initial.mul_f64(defaults.maximum_interval_coefficient).min(crate::time::DURATION_MAX));
     }
     if policy.backoff_coefficient == 0.0 {
         policy.backoff_coefficient = defaults.backoff_coefficient;
     }
+}
+
+/// Absent or zero. A negative one is left for [`validate`] to refuse.
+fn is_unset(interval: Option<&prost_types::Duration>) -> bool {
+    interval.is_none_or(|it| it.seconds == 0 && it.nanos == 0)
 }
 
 /// Checks a filled policy; the text says what is wrong.
