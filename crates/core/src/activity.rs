@@ -229,7 +229,8 @@ pub(crate) fn on_request_cancel(
     if scheduled <= 0 {
         return Err(bad("ScheduledEventId is not set on RequestCancelActivityTaskCommand.".into()));
     }
-    if !draft.state.recorded.activities.contains_key(&scheduled) {
+    // Asking twice is as wrong as asking of an activity that is not pending.
+    if draft.state.recorded.activities.get(&scheduled).is_none_or(|it| it.cancel_requested.is_some()) {
         return Err(bad(format!(
             "invalid history builder state for action: add-activitytask-cancel-requested-event, ScheduledEventID: {scheduled}"
         )));
