@@ -377,7 +377,7 @@ mod tests {
 
         let limits = Limits { search_attributes_total_bytes_max: 10, ..Limits::default() };
         let error = decode(&attributes(&[("I", "1")]), "default", &schema(), &limits).unwrap_err();
-        assert_eq!(error.to_string(), "total size of search attributes 36 exceeds size limit 10");
+        assert_eq!(error.to_string(), "total size of search attributes 34 exceeds size limit 10");
     }
 
     #[test]
