@@ -22,8 +22,7 @@ use api::{
     },
     common::v1::{Link, Payloads},
     enums::v1::{
-        ContinueAsNewInitiator, ParentClosePolicy, RetryState, TimeoutType, WorkflowExecutionStatus,
-        WorkflowTaskFailedCause as Cause,
+        ContinueAsNewInitiator, ParentClosePolicy, RetryState, TimeoutType, WorkflowTaskFailedCause as Cause,
     },
     failure::v1::{Failure, TimeoutFailureInfo, failure::FailureInfo},
     history::v1::{
@@ -236,7 +235,8 @@ fn end_running_task(draft: &mut Draft<'_>) {
                 draft.set_workflow_task(WorkflowTask::None);
             } else {
                 let cause = Cause::ForceCloseCommand;
-                crate::workflow_task::fail(draft, task, cause, None, String::new(), String::new());
+                let identity = crate::terminate::SERVER_IDENTITY.to_owned();
+                crate::workflow_task::fail(draft, task, cause, None, identity, String::new());
             }
         }
         WorkflowTask::Scheduled(_) => draft.set_workflow_task(WorkflowTask::None),
@@ -249,13 +249,9 @@ fn end_running_task(draft: &mut Draft<'_>) {
 pub(crate) fn on_closed(draft: &mut Draft<'_>) {
     draft.step.visibility = true;
     update::on_close(draft);
+    // A chain that goes on has not ended for its parent.
     let continued = draft.state.recorded.progress.successor.is_some();
-    if continued {
-        // The chain goes on; parent and children stay with it in name only, as the protocol has it.
-        apply_parent_close_policies(draft);
-        return;
-    }
-    if let Some(parent) = draft.state.start.parent() {
+    if let Some(parent) = draft.state.start.parent().filter(|_| !continued) {
         let mut event = draft.step.events.last().cloned().expect("the closing event was just recorded");
         event.links.clear();
         draft.transfer(Transfer::ChildClosed { parent: parent.into(), event: Proto(event) });
@@ -263,11 +259,8 @@ pub(crate) fn on_closed(draft: &mut Draft<'_>) {
     apply_parent_close_policies(draft);
 }
 
+/// Children belong to the run that started them: they are not handed on to the next of its chain.
 fn apply_parent_close_policies(draft: &mut Draft<'_>) {
-    // Continuing as new keeps the children: they belong to the chain's next run no more than to this one.
-    if draft.state.status() == WorkflowExecutionStatus::ContinuedAsNew {
-        return;
-    }
     let children: Vec<_> = draft.state.recorded.children.values().cloned().collect();
     for child in children {
         let Some((_, first_run_id)) = child.started else { continue };

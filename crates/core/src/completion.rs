@@ -32,8 +32,9 @@ pub(crate) fn on_complete(draft: &mut Draft<'_>, completion: TaskCompletion) -> 
     if task.class == TaskClass::Speculative && leaves_no_trace(draft, &request) {
         return Ok(discard(draft, &task, &request));
     }
-    if request.force_create_new_workflow_task && heartbeats_too_long(draft, &task) {
+    if is_heartbeat(&request) && heartbeats_too_long(draft, &task) {
         workflow_task::time_out_started(draft, task);
+        update::unsend(draft);
         workflow_task::schedule(draft);
         return Ok(Reply::TaskTimedOut);
     }
@@ -91,17 +92,11 @@ fn refuse(draft: &mut Draft<'_>, task: StartedTask, bad: &BadCommand, request: &
         ..Failure::default()
     };
     update::abort_sent(draft);
-    let attempts = draft.state.unrecorded.task.attempt;
     workflow_task::fail(draft, task, bad.cause, Some(failure), request.identity.clone(), request.binary_checksum.clone());
     if bad.terminate {
         draft.flush_buffered();
         close::terminate(draft, bad.message(), None, crate::terminate::SERVER_IDENTITY.to_owned(), Vec::new());
         return;
-    }
-    if bad.cause == Cause::UnhandledCommand {
-        // The worker did nothing wrong: something arrived while it was closing the run.
-        draft.task().attempt = attempts;
-        draft.task().failures_in_a_row = draft.task().failures_in_a_row.saturating_sub(1);
     }
     workflow_task::schedule(draft);
 }
@@ -142,12 +137,18 @@ fn discard(draft: &mut Draft<'_>, task: &StartedTask, request: &Request) -> Repl
     Reply::TaskCompleted(Box::new(done))
 }
 
+/// A worker that only says it is still busy. With commands or messages it makes progress.
+fn is_heartbeat(request: &Request) -> bool {
+    request.force_create_new_workflow_task && request.commands.is_empty() && request.messages.is_empty()
+}
+
 fn heartbeats_too_long(draft: &Draft<'_>, task: &StartedTask) -> bool {
     draft.now() - task.original_scheduled_at > draft.env.limits.workflow_task_heartbeat_total_max
 }
 
 fn complete(draft: &mut Draft<'_>, mut task: StartedTask, request: &mut Request) -> Result<TaskCompleted, BadCommand> {
     let waiting = draft.has_buffered() || update::has_unsent(&draft.state);
+    let heartbeat = is_heartbeat(request);
     workflow_task::record_pair(draft, &mut task);
     draft.set_workflow_task(WorkflowTask::None);
     let first = draft.state.recorded.progress.first_completed_task == 0;
@@ -198,7 +199,7 @@ fn complete(draft: &mut Draft<'_>, mut task: StartedTask, request: &mut Request)
     }
     let inline = request.return_new_workflow_task;
     if request.force_create_new_workflow_task || draft.has_buffered() || commands.wake {
-        let original = if request.force_create_new_workflow_task { task.original_scheduled_at } else { draft.now() };
+        let original = if heartbeat { task.original_scheduled_at } else { draft.now() };
         workflow_task::schedule_as(draft, TaskClass::Normal, original);
     } else if update::has_unsent(&draft.state) {
         if inline {
@@ -219,7 +220,7 @@ fn start_inline(draft: &mut Draft<'_>, request: &Request, previous: &StartedTask
         return None;
     }
     let request_id = format!("{}-next", previous.request_id);
-    Some(workflow_task::start(draft, request.identity.clone(), request_id, true))
+    Some(workflow_task::start(draft, request.identity.clone(), request_id, true, false))
 }
 
 fn completed_event(task: &StartedTask, request: &mut Request) -> Attributes {
@@ -332,10 +333,7 @@ impl Commands {
                 ));
             }
         }
-        if let Some(event) = draft.step.events.get_mut(events_before) {
-            event.user_metadata = command.user_metadata;
-            event.event_group_markers = command.event_group_markers;
-        }
+        draft.annotate(events_before, command.user_metadata, command.event_group_markers);
         Ok(())
     }
 

@@ -19,6 +19,7 @@ use crate::{
 use api::{
     enums::v1::EventType,
     history::v1::{HistoryEvent, history_event::Attributes},
+    sdk::v1::{EventGroupMarker, UserMetadata},
 };
 use prost::Message;
 use std::sync::Arc;
@@ -84,6 +85,20 @@ impl<'a> Draft<'a> {
         id
     }
 
+    /// Adds what a user attached to a command to the event that the command has become.
+    pub fn annotate(
+        &mut self,
+        event: usize,
+        user_metadata: Option<UserMetadata>,
+        event_group_markers: Vec<EventGroupMarker>,
+    ) {
+        let Some(event) = self.step.events.get_mut(event) else { return };
+        let bytes = event.encoded_len();
+        event.user_metadata = user_metadata;
+        event.event_group_markers = event_group_markers;
+        self.state.recorded.progress.history_bytes += (event.encoded_len() - bytes) as u64;
+    }
+
     /// Writes an event that the outside caused, or keeps it until the running workflow task is over; then it
     /// has no id yet and the answer is 0.
     pub fn record_external(&mut self, event: HistoryEvent) -> EventId {
@@ -117,6 +132,7 @@ impl<'a> Draft<'a> {
             .find(|(_, event)| event.attributes.as_ref().is_some_and(&which))
             .map(|(key, event)| (*key, event.0.clone()))?;
         self.state.unrecorded.buffered.remove(&key);
+        self.task().buffered_bytes -= event.encoded_len() as u64;
         self.touch(ItemRef::Buffered(key));
         Some(event)
     }
@@ -148,7 +164,7 @@ impl<'a> Draft<'a> {
     fn point_at_started(&self, event: &mut HistoryEvent) {
         use Attributes as A;
         let activity = |scheduled: EventId| {
-            // The started event was flushed just before: it is the latest one for this activity.
+            // The started event was flushed before it: it is the latest one for this activity.
             self.step.events.iter().rev().find_map(|event| match &event.attributes {
                 Some(A::ActivityTaskStartedEventAttributes(it)) if it.scheduled_event_id == scheduled => Some(event.event_id),
                 _ => None,
@@ -335,8 +351,7 @@ fn is_completion(event: &HistoryEvent) -> bool {
     matches!(
         event.attributes,
         Some(
-            A::ActivityTaskStartedEventAttributes(_)
-                | A::ActivityTaskCompletedEventAttributes(_)
+            A::ActivityTaskCompletedEventAttributes(_)
                 | A::ActivityTaskFailedEventAttributes(_)
                 | A::ActivityTaskTimedOutEventAttributes(_)
                 | A::ActivityTaskCanceledEventAttributes(_)

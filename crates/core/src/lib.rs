@@ -32,6 +32,8 @@ pub mod state;
 pub mod step;
 pub mod stored;
 mod terminate;
+#[cfg(test)]
+mod testkit;
 pub mod time;
 mod timer;
 pub mod transfer;

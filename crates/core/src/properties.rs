@@ -126,8 +126,11 @@ pub(crate) fn on_memo(
 
 /// Workflow tasks keep failing: say so where operators look.
 pub(crate) fn report_problem(draft: &mut Draft<'_>, category: &str, cause: &str) {
-    draft.task().reported_problems = vec![format!("category={category}"), format!("cause={cause}")];
-    draft.step.visibility = true;
+    let problems = vec![format!("category={category}"), format!("cause={cause}")];
+    if draft.state.unrecorded.task.reported_problems != problems {
+        draft.task().reported_problems = problems;
+        draft.step.visibility = true;
+    }
 }
 
 /// A workflow task succeeded.

@@ -24,7 +24,6 @@ pub(crate) fn on_signal(draft: &mut Draft<'_>, signal: Signal) -> Result<Reply, 
     if draft.state.unrecorded.task.first_task_at.is_none() {
         workflow_task::schedule(draft);
     }
-    crate::workflow_task::check_buffer(draft);
     Ok(Reply::Done)
 }
 

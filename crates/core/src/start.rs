@@ -79,7 +79,7 @@ pub fn begin(begin: Begin, env: &Env<'_>) -> (MutableState, Step) {
         workflow_task::schedule(&mut draft);
         if let Some(identity) = eager {
             let request_id = env.run_id(1).to_string();
-            reply = Reply::WorkflowTask(Box::new(workflow_task::start(&mut draft, identity, request_id, false)));
+            reply = Reply::WorkflowTask(Box::new(workflow_task::start(&mut draft, identity, request_id, false, true)));
         }
     } else {
         let due = env.now + backoff;
@@ -283,6 +283,7 @@ pub(crate) fn on_attach(
         return Ok(Reply::Done);
     }
     draft.task().attached_request_ids.push(request_id.clone());
+    draft.step.durable = true;
     if event {
         draft.record_external(HistoryEvent {
             attributes: Some(Attributes::WorkflowExecutionOptionsUpdatedEventAttributes(

@@ -310,6 +310,7 @@ pub enum Rejection {
 pub fn step(state: &mut MutableState, input: Input, env: &Env<'_>) -> Result<Step, Rejection> {
     let mut draft = Draft::new(state.clone(), env);
     let reply = apply(&mut draft, input)?;
+    workflow_task::check_buffer(&mut draft);
     draft.finish();
     let (next, mut step) = draft.into_parts();
     step.reply = reply;

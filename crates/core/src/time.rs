@@ -17,7 +17,7 @@ impl Timestamp {
     pub const ZERO: Timestamp = Timestamp(0);
     pub const MAX: Timestamp = Timestamp(i64::MAX);
 
-    pub fn from_nanos(nanos: i64) -> Timestamp {
+    pub const fn from_nanos(nanos: i64) -> Timestamp {
         Timestamp(nanos)
     }
 

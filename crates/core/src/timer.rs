@@ -12,7 +12,7 @@ use crate::{
     draft::Draft,
     state::{Deadline, ItemRef},
     step::BadCommand,
-    workflow_task,
+    update, workflow_task,
 };
 use api::{
     command::v1::{CancelTimerCommandAttributes, StartTimerCommandAttributes},
@@ -69,7 +69,7 @@ pub(crate) fn on_cancel(
     let fired = draft.unbuffer(|it| matches!(it, Attributes::TimerFiredEventAttributes(fired) if fired.timer_id == id));
     match fired {
         // What kept the run from closing may have been this firing alone.
-        Some(_) => commands.waiting = commands.waiting && draft.has_buffered(),
+        Some(_) => commands.waiting = draft.has_buffered() || update::has_unsent(&draft.state),
         None => draft.move_deadline(Some(timer.fires_at), None, Deadline::Timer(id.clone())),
     }
     draft.record(Attributes::TimerCanceledEventAttributes(TimerCanceledEventAttributes {
@@ -106,3 +106,6 @@ pub(crate) fn on_deadline(draft: &mut Draft<'_>, id: String) {
     draft.record_external(HistoryEvent { attributes: Some(fired), ..HistoryEvent::default() });
     workflow_task::schedule(draft);
 }
+
+#[cfg(test)]
+mod tests;

@@ -129,9 +129,12 @@ fn update_id(request: &Request) -> &str {
 }
 
 /// The messages that ride on a workflow task which has just started. They count as sent from here on.
-pub(crate) fn messages_for(draft: &mut Draft<'_>, task: &StartedTask) -> Vec<Message> {
+///
+/// A worker that goes on with the task before has seen what it was sent then, and would run an update twice
+/// that it got twice. Any other worker gets all.
+pub(crate) fn messages_for(draft: &mut Draft<'_>, task: &StartedTask, resend: bool) -> Vec<Message> {
     let mut messages = Vec::new();
-    for update in &mut draft.state.unrecorded.volatile.updates {
+    for update in draft.state.unrecorded.volatile.updates.iter_mut().filter(|it| resend || !it.sent) {
         Arc::make_mut(update).sent = true;
         // Completion callbacks and links stay with the server; the worker gets who asks for what.
         let request =
@@ -217,10 +220,15 @@ fn accept(draft: &mut Draft<'_>, id: &str, acceptance: Acceptance) -> Result<(),
     if acceptance.accepted_request_message_id.is_empty() {
         return Err(bad("invalid *update.Acceptance: accepted_request_message_id is not set".into()));
     }
-    // A worker that outlived a restart of the server brings the request back with its acceptance.
-    let request = match take_sent(draft, id) {
-        Some(pending) => pending.request.clone(),
-        None => acceptance.accepted_request.clone().ok_or_else(|| not_found(id))?,
+    // A worker that outlived a restart of the server brings the request back with its acceptance. The client
+    // may have asked again meanwhile: what was admitted then is this same update.
+    let request = match (take_sent(draft, id), acceptance.accepted_request) {
+        (Some(pending), _) => pending.request.clone(),
+        (None, Some(request)) => {
+            draft.state.unrecorded.volatile.updates.retain(|it| it.id != id);
+            request
+        }
+        (None, None) => return Err(not_found(id)),
     };
     draft.record(Attributes::WorkflowExecutionUpdateAcceptedEventAttributes(
         WorkflowExecutionUpdateAcceptedEventAttributes {

@@ -7,7 +7,7 @@
 //!   speculative one (carrying updates alone) get their events when they complete, with the ids they were
 //!   shown under. So no other event may be recorded while one of them holds the next ids: whatever comes
 //!   first makes it normal.
-//! - A failed or timed-out task clears the sticky binding; a sticky queue that nobody served counts no attempt.
+//! - A failed or timed-out task clears the sticky binding; while there was one, no attempt is counted.
 
 use crate::{
     draft::Draft,
@@ -62,8 +62,10 @@ pub(crate) fn schedule_as(draft: &mut Draft<'_>, wanted: TaskClass, original_sch
         class = TaskClass::Transient;
     }
     // Whatever waited for the first task has it now.
-    let waited = draft.task().first_task_at.take();
-    draft.move_deadline(waited, None, crate::state::Deadline::FirstWorkflowTask);
+    if draft.state.unrecorded.task.first_task_at.is_some() {
+        let waited = draft.task().first_task_at.take();
+        draft.move_deadline(waited, None, crate::state::Deadline::FirstWorkflowTask);
+    }
 
     let start_to_close = start_to_close(draft, attempt);
     let scheduled = match class {
@@ -227,12 +229,19 @@ pub(crate) fn on_start(
         WorkflowTask::Scheduled(waiting) if waiting.scheduled == scheduled && (task == 0 || waiting.task == task) => {}
         _ => return Err(Rejection::StaleTask { scheduled }),
     }
-    let polled = start(draft, identity, request_id, sticky);
+    let polled = start(draft, identity, request_id, sticky, true);
     Ok(Reply::WorkflowTask(Box::new(polled)))
 }
 
-/// Starts the scheduled task, for a poller or for the worker that just completed the one before.
-pub(crate) fn start(draft: &mut Draft<'_>, identity: String, request_id: String, sticky: bool) -> PolledTask {
+/// Starts the scheduled task, for a poller or for the worker that just completed the one before. With `resend`
+/// it carries updates again that were sent and not answered.
+pub(crate) fn start(
+    draft: &mut Draft<'_>,
+    identity: String,
+    request_id: String,
+    sticky: bool,
+    resend: bool,
+) -> PolledTask {
     let WorkflowTask::Scheduled(mut waiting) = draft.state.workflow_task().clone() else {
         unreachable!("callers check that a task is scheduled");
     };
@@ -265,9 +274,11 @@ pub(crate) fn start(draft: &mut Draft<'_>, identity: String, request_id: String,
         task.started = draft.record(started_event(&task));
         draft.step.durable = promised;
     }
-    draft.task().last_worker = identity;
+    if task.class != TaskClass::Speculative {
+        draft.task().last_worker = identity;
+    }
     draft.set_workflow_task(WorkflowTask::Started(task.clone()));
-    let messages = update::messages_for(draft, &task);
+    let messages = update::messages_for(draft, &task, resend);
     PolledTask {
         scheduled: task.scheduled,
         started: task.started,
@@ -360,22 +371,29 @@ pub(crate) fn fail(
             ..WorkflowTaskFailedEventAttributes::default()
         }));
     }
-    count_failure(draft, "WorkflowTaskFailed", &format!("WorkflowTaskFailedCause{}", crate::step::cause_name(cause)), true);
+    if cause == Cause::UnhandledCommand {
+        // The worker did nothing wrong: something arrived while it was closing the run.
+        draft.task().sticky = None;
+        return;
+    }
+    count_failure(draft, "WorkflowTaskFailed", &format!("WorkflowTaskFailedCause{}", crate::step::cause_name(cause)));
 }
 
-/// A failure or timeout: the next attempt is transient, on the normal queue.
-fn count_failure(draft: &mut Draft<'_>, category: &str, cause: &str, counts: bool) {
+/// A failure or timeout: the next attempt is transient, on the normal queue. With a worker that has the run in
+/// its cache the cache may be to blame, so the next one counts as the first.
+fn count_failure(draft: &mut Draft<'_>, category: &str, cause: &str) {
     let reported_after = draft.env.limits.workflow_task_attempts_reported;
-    let task = draft.task();
-    task.sticky = None;
-    task.attempt = if counts { task.attempt + 1 } else { 1 };
-    if counts {
-        task.failures_in_a_row += 1;
-        if reported_after > 0 && task.failures_in_a_row == reported_after {
-            crate::properties::report_problem(draft, category, cause);
-        }
-    }
     draft.step.durable = true;
+    let task = draft.task();
+    if task.sticky.take().is_some() {
+        task.attempt = 1;
+        return;
+    }
+    task.attempt += 1;
+    task.failures_in_a_row += 1;
+    if reported_after > 0 && task.failures_in_a_row >= reported_after {
+        crate::properties::report_problem(draft, category, cause);
+    }
 }
 
 /// The matching found nobody at the sticky queue: to the normal queue, with full history.
@@ -418,7 +436,10 @@ pub(crate) fn on_timeout(draft: &mut Draft<'_>) {
                 started_event_id: 0,
                 timeout_type: TimeoutType::ScheduleToStart as i32,
             }));
-            count_failure(draft, "", "", false);
+            let state = draft.task();
+            state.sticky = None;
+            state.attempt = 1;
+            update::unsend(draft);
             schedule(draft);
         }
         WorkflowTask::Started(task) => {
@@ -443,7 +464,7 @@ pub(crate) fn time_out_started(draft: &mut Draft<'_>, mut task: StartedTask) {
             timeout_type: TimeoutType::StartToClose as i32,
         }));
     }
-    count_failure(draft, "WorkflowTaskTimedOut", "WorkflowTaskTimedOutCauseStartToClose", true);
+    count_failure(draft, "WorkflowTaskTimedOut", "WorkflowTaskTimedOutCauseStartToClose");
 }
 
 /// A worker that sits on its task while too much arrives loses it, so that the buffer cannot grow for ever.
@@ -456,8 +477,12 @@ pub(crate) fn check_buffer(draft: &mut Draft<'_>) {
         return;
     }
     if let WorkflowTask::Started(task) = draft.state.workflow_task().clone() {
-        fail(draft, task, Cause::ForceCloseCommand, None, String::new(), String::new());
+        let identity = crate::terminate::SERVER_IDENTITY.to_owned();
+        fail(draft, task, Cause::ForceCloseCommand, None, identity, String::new());
         update::unsend(draft);
         schedule(draft);
     }
 }
+
+#[cfg(test)]
+mod tests;
