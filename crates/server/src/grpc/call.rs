@@ -68,7 +68,6 @@ impl Call {
         }
     }
 
-    #[expect(dead_code, reason = "for methods that wait: none is built yet")]
     pub(super) fn context(&self) -> Context {
         Context { deadline: self.timeout.map(|timeout| self.started + timeout), client: self.client }
     }
