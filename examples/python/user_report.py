@@ -148,7 +148,9 @@ async def report_story(client: Client, queue: str) -> None:
     report = await client.execute_workflow(UserReport.run, "user-7", id=f"user-report-{queue}", task_queue=queue)
     for line in report.lines:
         say(f"  {line}")
-    check("the report holds what the first activity fetched", report.lines == ["id: user-7", "name: Ada", "plan: basic"])
+    check(
+        "the report holds what the first activity fetched", report.lines == ["id: user-7", "name: Ada", "plan: basic"]
+    )
 
 
 async def flaky_api_story(client: Client, queue: str) -> None:

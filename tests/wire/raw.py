@@ -18,6 +18,8 @@ from datetime import timedelta
 from typing import Any
 
 import grpc
+import temporalio.api.errordetails.v1 as errordetails
+import temporalio.api.failure.v1 as failure
 import temporalio.api.operatorservice.v1 as operatorservice
 import temporalio.api.workflowservice.v1 as workflowservice
 from google.protobuf import any_pb2
@@ -25,7 +27,7 @@ from temporalio.api.command.v1 import Command
 from temporalio.api.common.v1 import GrpcStatus, Memo, Payload, Payloads, SearchAttributes
 from temporalio.api.enums.v1 import CommandType, EventType, WorkflowExecutionStatus, WorkflowTaskFailedCause
 from temporalio.api.protocol.v1 import Message
-from temporalio.api.update.v1 import Acceptance, Outcome, Rejection, Response
+from temporalio.api.update.v1 import Acceptance, Outcome, Rejection, Request, Response
 
 IDENTITY = "wire-test"
 MIB = 1024 * 1024
@@ -132,7 +134,9 @@ class Run:
     @property
     def latest(self) -> Run:
         """The run that the workflow id names at this moment."""
-        return Run(self.raw, self.workflow_id, self.raw.run(self.workflow_id).describe_info().execution.run_id, self.queue)
+        return Run(
+            self.raw, self.workflow_id, self.raw.run(self.workflow_id).describe_info().execution.run_id, self.queue
+        )
 
     # -- as a client
 
@@ -208,7 +212,7 @@ class Run:
         return last
 
     def expect(self, *names: str) -> None:
-        """Compares the event names of the history. Names may be given in one string; a leading `…` stands for any start."""
+        """Compares the event names of the history. One string may hold several; a leading `…` stands for any start."""
         wanted = " ".join(names).split()
         actual = self.names()
         shown = actual[len(actual) - len(wanted) + 1 :] if wanted[0] == "…" else actual
@@ -274,11 +278,11 @@ class WorkflowTask:
         return self._message(index, "accept", Acceptance(
             accepted_request_message_id=request.id,
             accepted_request_sequencing_event_id=request.event_id,
-            accepted_request=_unpack_request(request),
+            accepted_request=update_request(request),
         ))  # fmt: skip
 
     def respond(self, result: Any = "done", index: int = 0) -> Message:
-        meta = _unpack_request(self.reply.messages[index]).meta
+        meta = update_request(self.reply.messages[index]).meta
         return self._message(index, "complete", Response(meta=meta, outcome=Outcome(success=payloads(result))))
 
     def reject(self, why: str = "rejected", index: int = 0) -> Message:
@@ -286,7 +290,7 @@ class WorkflowTask:
         return self._message(index, "reject", Rejection(
             rejected_request_message_id=request.id,
             rejected_request_sequencing_event_id=request.event_id,
-            rejected_request=_unpack_request(request),
+            rejected_request=update_request(request),
             failure={"message": why},
         ))  # fmt: skip
 
@@ -297,7 +301,7 @@ class WorkflowTask:
         return Message(id=f"{instance}/{what}", protocol_instance_id=instance, body=packed)
 
     def complete_with_messages(self, *parts: Command | Message, **fields: Any) -> Any:
-        """Completes with commands and messages in the order given; each accepted or completed message gets its command."""
+        """Completes with commands and messages in the order given; what is not a rejection gets its own command."""
         commands, messages = [], []
         for part in parts:
             if isinstance(part, Message):
@@ -357,7 +361,8 @@ def memo(**fields: Any) -> Memo:
 def search_attributes(**fields: tuple[str, Any]) -> SearchAttributes:
     return SearchAttributes(
         indexed_fields={
-            key: payload(item, type=kind) if item is not None else null_payload() for key, (kind, item) in fields.items()
+            key: payload(item, type=kind) if item is not None else null_payload()
+            for key, (kind, item) in fields.items()
         }
     )
 
@@ -389,9 +394,8 @@ def update_fields(update_id: str, stage: str = "COMPLETED", name: str = "u") -> 
     }
 
 
-def _unpack_request(message: Message) -> Any:
-    from temporalio.api.update.v1 import Request
-
+def update_request(message: Message) -> Any:
+    """The update request in a message of a workflow task."""
     request = Request()
     assert message.body.Unpack(request)
     return request
@@ -432,10 +436,18 @@ def refused(
         raise AssertionError(f"the call succeeded, but {code} was due")
 
 
-def _error_details(error: grpc.RpcError) -> list[Any]:
-    import temporalio.api.errordetails.v1 as errordetails
-    import temporalio.api.failure.v1 as failure
+@contextlib.contextmanager
+def past_its_deadline() -> Iterator[None]:
+    """The block must end because the deadline passed; whether the client or the server noticed first is chance."""
+    try:
+        yield
+    except grpc.RpcError as error:
+        assert error.code().name in ("DEADLINE_EXCEEDED", "CANCELLED"), f"{error.code().name}: {error.details()}"
+    else:
+        raise AssertionError("the call succeeded, but its deadline should have passed")
 
+
+def _error_details(error: grpc.RpcError) -> list[Any]:
     found = []
     for key, packed in error.trailing_metadata() or ():
         if key == "grpc-status-details-bin":

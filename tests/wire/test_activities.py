@@ -262,7 +262,7 @@ def test_schedule_to_close_wraps_the_last_failure(run: Run):
 
 
 def test_heartbeat_timeout_is_retried_with_its_details(run: Run):
-    scheduled(run, heartbeat_timeout=1)
+    scheduled(run, heartbeat_timeout=2)
     run.poll_activity().heartbeat("half way")
     task = run.poll_activity(timeout=5)
     assert (task.reply.attempt, value(task.reply.heartbeat_details)) == (2, "half way")
@@ -272,7 +272,7 @@ def test_heartbeat_timeout_is_retried_with_its_details(run: Run):
 
 
 def test_the_last_heartbeat_is_in_the_final_failure(run: Run):
-    scheduled(run, heartbeat_timeout=1, retry_policy=ONCE)
+    scheduled(run, heartbeat_timeout=2, retry_policy=ONCE)
     run.poll_activity().heartbeat("half way")
     failure = timed_out(run).failure
     assert failure.timeout_failure_info.timeout_type == HEARTBEAT
@@ -280,10 +280,10 @@ def test_the_last_heartbeat_is_in_the_final_failure(run: Run):
 
 
 def test_heartbeats_keep_an_attempt_alive(run: Run):
-    scheduled(run, heartbeat_timeout=1, retry_policy=ONCE)
+    scheduled(run, heartbeat_timeout=2, retry_policy=ONCE)
     task = run.poll_activity()
     for _ in range(4):
-        time.sleep(0.4)
+        time.sleep(0.7)
         assert not task.heartbeat().cancel_requested
     task.complete()
     run.expect("… ActivityTaskStarted ActivityTaskCompleted WorkflowTaskScheduled")
@@ -446,9 +446,7 @@ def test_an_activity_that_nobody_took_is_cancelled_at_once(run: Run):
     scheduled(run)
     run.signal()
     run.complete_task(cancel_activity(5))
-    run.expect(
-        "… WorkflowTaskCompleted ActivityTaskCancelRequested ActivityTaskCanceled WorkflowTaskScheduled"
-    )
+    run.expect("… WorkflowTaskCompleted ActivityTaskCancelRequested ActivityTaskCanceled WorkflowTaskScheduled")
     canceled = run.event("ActivityTaskCanceled")
     assert (canceled.scheduled_event_id, canceled.started_event_id) == (5, 0)
     assert canceled.latest_cancel_requested_event_id == len(run.names()) - 2
@@ -502,9 +500,7 @@ def test_reporting_a_cancel_that_nobody_asked_for(run: Run):
 
 def test_scheduling_and_cancelling_in_one_task(run: Run):
     run.complete_task(schedule_activity(run.queue), cancel_activity(5))
-    run.expect(
-        "… ActivityTaskScheduled ActivityTaskCancelRequested ActivityTaskCanceled WorkflowTaskScheduled"
-    )
+    run.expect("… ActivityTaskScheduled ActivityTaskCancelRequested ActivityTaskCanceled WorkflowTaskScheduled")
 
 
 # --- dispatch ----------------------------------------------------------------------------------------------------

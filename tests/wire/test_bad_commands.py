@@ -29,6 +29,7 @@ from raw import (
     signal_external,
     start_child,
     start_timer,
+    upsert_search_attributes,
 )
 from temporalio.api.command.v1 import Command
 from temporalio.api.enums.v1 import WorkflowTaskFailedCause
@@ -90,7 +91,8 @@ CASES: list[Case] = [
     (SCHEDULE, "missing task queue name", lambda q: schedule_activity(q, task_queue={"name": ""})),
     (SCHEDULE, "task queue name cannot start with reserved prefix /_sys/",
         lambda q: schedule_activity(q, task_queue={"name": "/_sys/x"})),
-    (SCHEDULE, "invalid priorities: priority key can't be negative", lambda q: schedule_activity(q, priority={"priority_key": -1})),
+    (SCHEDULE, "invalid priorities: priority key can't be negative",
+        lambda q: schedule_activity(q, priority={"priority_key": -1})),
     ("BAD_REQUEST_CANCEL_ACTIVITY_ATTRIBUTES",
         "RequestCancelActivityTaskCommandAttributes is not set on RequestCancelActivityTaskCommand.",
         lambda q: bare_command("REQUEST_CANCEL_ACTIVITY_TASK")),
@@ -224,8 +226,6 @@ def test_cancelling_an_activity_that_was_never_scheduled(run: Run):
 
 
 def test_an_unknown_search_attribute(run: Run):
-    from raw import upsert_search_attributes
-
     expect_task_failure(
         run,
         "BAD_SEARCH_ATTRIBUTES",
@@ -317,7 +317,7 @@ TOO_BIG: list[tuple[str, str, Callable[[str], Command]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("cause", "text", "make"), TOO_BIG, ids=[text.split('Command')[0] for _, text, _ in TOO_BIG])
+@pytest.mark.parametrize(("cause", "text", "make"), TOO_BIG, ids=[text.split("Command")[0] for _, text, _ in TOO_BIG])
 def test_an_oversize_payload_terminates_the_workflow(run: Run, cause: str, text: str, make: Callable[[str], Command]):
     prefix = "".join(word.capitalize() for word in cause.split("_"))
     task = run.poll()

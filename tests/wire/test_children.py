@@ -200,8 +200,9 @@ def test_a_signal_to_another_workflow(raw: Raw, run: Run):
         "… SignalExternalWorkflowExecutionInitiated ExternalWorkflowExecutionSignaled",
         "WorkflowTaskScheduled WorkflowTaskStarted",
     )
-    initiated, signaled = run.event("SignalExternalWorkflowExecutionInitiated"), target.event(
-        "WorkflowExecutionSignaled"
+    initiated, signaled = (
+        run.event("SignalExternalWorkflowExecutionInitiated"),
+        target.event("WorkflowExecutionSignaled"),
     )
     assert (initiated.signal_name, initiated.workflow_execution.workflow_id) == ("hi", target.workflow_id)
     assert (signaled.signal_name, value(signaled.input)) == ("hi", "x")

@@ -82,9 +82,7 @@ class Retries:
     @workflow.run
     async def run(self, attempts: int) -> int:
         policy = RetryPolicy(initial_interval=timedelta(milliseconds=100), backoff_coefficient=1)
-        return await workflow.execute_activity(
-            fails_until, attempts, start_to_close_timeout=SOON, retry_policy=policy
-        )
+        return await workflow.execute_activity(fails_until, attempts, start_to_close_timeout=SOON, retry_policy=policy)
 
 
 @workflow.defn
@@ -195,7 +193,18 @@ class Countdown:
         return "lift-off"
 
 
-WORKFLOWS: list[type] = [Hello, Retries, Fails, Parallel, Local, Counter, Sleeper, CancelsItsActivity, Parent, Countdown]
+WORKFLOWS: list[type] = [
+    Hello,
+    Retries,
+    Fails,
+    Parallel,
+    Local,
+    Counter,
+    Sleeper,
+    CancelsItsActivity,
+    Parent,
+    Countdown,
+]
 ACTIVITIES: list[Callable[..., Any]] = [greet, fails_until, fails_for_good, beats_until_cancelled, blocking]
 
 
@@ -304,9 +313,7 @@ def test_signals_queries_and_updates(sdk):
         with pytest.raises(WorkflowUpdateFailedError) as error:
             await counter.execute_update(Counter.add_and_get, -1)
         assert error.value.cause.message == "must not be negative"
-        update = await counter.start_update(
-            Counter.add_and_get, 1, wait_for_stage=WorkflowUpdateStage.ACCEPTED
-        )
+        update = await counter.start_update(Counter.add_and_get, 1, wait_for_stage=WorkflowUpdateStage.ACCEPTED)
         assert await update.result() == 6
         await counter.signal(Counter.stop)
         assert await counter.result() == 6
@@ -322,9 +329,10 @@ def test_signal_with_start_and_update_with_start(sdk):
         start = WithStartWorkflowOperation(
             Counter.run, id=new_id(), task_queue=sdk.queue, id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING
         )
-        assert await sdk.client.execute_update_with_start_workflow(
-            Counter.add_and_get, 7, start_workflow_operation=start
-        ) == 7
+        assert (
+            await sdk.client.execute_update_with_start_workflow(Counter.add_and_get, 7, start_workflow_operation=start)
+            == 7
+        )
 
     sdk(body)
 
@@ -387,9 +395,7 @@ def test_an_id_in_use(sdk):
         first = await sdk.start(Sleeper.run, 600)
         with pytest.raises(WorkflowAlreadyStartedError):
             await sdk.start(Sleeper.run, 600, id=first.id)
-        same = await sdk.start(
-            Sleeper.run, 600, id=first.id, id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING
-        )
+        same = await sdk.start(Sleeper.run, 600, id=first.id, id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING)
         assert same.result_run_id == first.result_run_id
         await first.terminate()
 

@@ -41,9 +41,7 @@ def test_a_signal_is_recorded_and_wakes_the_workflow(run: Run):
 def test_signals_while_a_task_waits_need_no_other(run: Run):
     run.signal("one")
     run.signal("two")
-    run.expect(
-        "WorkflowExecutionStarted WorkflowTaskScheduled WorkflowExecutionSignaled WorkflowExecutionSignaled"
-    )
+    run.expect("WorkflowExecutionStarted WorkflowTaskScheduled WorkflowExecutionSignaled WorkflowExecutionSignaled")
 
 
 def test_the_same_request_id_is_the_same_signal(run: Run):
@@ -87,9 +85,7 @@ def test_a_closed_workflow_takes_no_signal(raw: Raw, run: Run, with_run_id: bool
 
 
 def signal_with_start(raw: Raw, workflow_id: str, queue: str, **fields) -> Run:
-    reply = raw(
-        "SignalWithStartWorkflowExecution", signal_name="s", **start_fields(workflow_id, queue, **fields)
-    )
+    reply = raw("SignalWithStartWorkflowExecution", signal_name="s", **start_fields(workflow_id, queue, **fields))
     return Run(raw, workflow_id, reply.run_id, queue, reply)
 
 

@@ -21,6 +21,7 @@ from raw import (
     new_id,
     payloads,
     refused,
+    schedule_activity,
     search_attributes,
     secs,
     start_fields,
@@ -29,6 +30,8 @@ from raw import (
 
 REUSE = "WORKFLOW_ID_REUSE_POLICY_"
 CONFLICT = "WORKFLOW_ID_CONFLICT_POLICY_"
+CALLBACK = {"nexus": {"url": "temporal://system"}}
+LINK = {"workflow_event": {"namespace": "default", "workflow_id": "w", "run_id": "r"}}
 ALREADY_STARTED = "WorkflowExecutionAlreadyStartedFailure"
 
 
@@ -233,9 +236,18 @@ def test_on_conflict_attaches_the_request_id(raw: Raw, run: Run):
             {"workflow_start_delay": secs(-1)},
             "An invalid WorkflowStartDelaySeconds is set on request. cause: negative duration",
         ),
-        ({"workflow_execution_timeout": secs(-1)}, "An invalid WorkflowExecutionTimeoutSeconds is set on request. cause: negative duration"),
-        ({"workflow_run_timeout": secs(-1)}, "An invalid WorkflowRunTimeoutSeconds is set on request. cause: negative duration"),
-        ({"workflow_task_timeout": secs(-1)}, "An invalid WorkflowTaskTimeoutSeconds is set on request. cause: negative duration"),
+        (
+            {"workflow_execution_timeout": secs(-1)},
+            "An invalid WorkflowExecutionTimeoutSeconds is set on request. cause: negative duration",
+        ),
+        (
+            {"workflow_run_timeout": secs(-1)},
+            "An invalid WorkflowRunTimeoutSeconds is set on request. cause: negative duration",
+        ),
+        (
+            {"workflow_task_timeout": secs(-1)},
+            "An invalid WorkflowTaskTimeoutSeconds is set on request. cause: negative duration",
+        ),
         (
             {"retry_policy": {"backoff_coefficient": 0.5}},
             "BackoffCoefficient cannot be less than 1 on retry policy.",
@@ -247,6 +259,18 @@ def test_on_conflict_attaches_the_request_id(raw: Raw, run: Run):
         ),
         ({"memo": {"fields": {"m": big_payloads(2 * MIB + 1).payloads[0]}}}, "Memo size exceeds limit."),
         ({"input": big_payloads(2 * MIB + 1)}, "Blob data size exceeds limit."),
+        ({"priority": {"priority_key": -1}}, "priority key can't be negative"),
+        ({"priority": {"fairness_key": "x" * 65}}, "fairness key length exceeds limit"),
+        ({"completion_callbacks": [CALLBACK] * 2001}, "cannot attach more than 2000 callbacks to an execution"),
+        (
+            {"completion_callbacks": [{"nexus": {"url": "http://localhost:1/back"}}]},
+            "invalid url: url does not match any configured callback address: http://localhost:1/back",
+        ),
+        (
+            {"completion_callbacks": [{"nexus": {"url": "http://h/" + "x" * 1000}}]},
+            "invalid url: url length longer than max length allowed of 1000",
+        ),
+        ({"links": [LINK] * 11}, "cannot attach more than 10 links per request, got 11"),
         (
             {"search_attributes": search_attributes(Nope=("Keyword", "x"))},
             "Namespace default has no mapping defined for search attribute Nope",
@@ -444,3 +468,26 @@ def test_a_delayed_start_is_never_eager(raw: Raw):
     run = raw.start(request_eager_execution=True, workflow_start_delay=secs(30))
     assert not run.reply.HasField("eager_workflow_task")
     assert not run.event("WorkflowExecutionStarted").eager_execution_accepted
+
+
+# --- what rides along --------------------------------------------------------------------------------------------
+
+
+def test_priority_reaches_tasks_and_activities(raw: Raw):
+    run = raw.start(priority={"priority_key": 2, "fairness_key": "f", "fairness_weight": 1.5})
+    assert run.event("WorkflowExecutionStarted").priority.priority_key == 2
+    assert run.describe_info().priority.fairness_key == "f"
+    run.complete_task(schedule_activity(run.queue), schedule_activity(run.queue, "b", priority={"priority_key": 1}))
+    tasks = {
+        task.reply.activity_id: task.reply.priority.priority_key for task in (run.poll_activity(), run.poll_activity())
+    }
+    assert tasks == {"a": 2, "b": 1}
+
+
+def test_links_and_callbacks_are_kept(raw: Raw):
+    run = raw.start(completion_callbacks=[CALLBACK], links=[LINK])
+    assert len(run.event("WorkflowExecutionStarted").completion_callbacks) == 1
+    assert len(run.history()[0].links) == 1
+    (callback,) = run.describe().callbacks
+    assert callback.callback.nexus.url == "temporal://system"
+    assert callback.state == 1  # standby: nothing to report before the close

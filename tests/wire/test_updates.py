@@ -1,10 +1,11 @@
-"""Updates: speculative tasks, rejection without a trace, acceptance, completion, ids, wait stages, update-with-start."""
+"""Updates: speculative tasks, rejection without a trace, acceptance, completion, ids, stages, update-with-start."""
 
 from __future__ import annotations
 
 import time
 
 import pytest
+from google.protobuf import any_pb2
 from raw import (
     Raw,
     Run,
@@ -16,14 +17,18 @@ from raw import (
     event_name,
     fail_workflow,
     new_id,
+    past_its_deadline,
     refused,
     start_fields,
     start_timer,
     update_fields,
+    update_request,
     update_stage,
     value,
 )
 from temporalio.api.enums.v1 import UpdateWorkflowExecutionLifecycleStage
+from temporalio.api.protocol.v1 import Message
+from temporalio.api.update.v1 import Outcome, Response
 from temporalio.api.workflowservice.v1 import (
     ExecuteMultiOperationRequest,
     StartWorkflowExecutionRequest,
@@ -61,9 +66,7 @@ def test_the_request_arrives_as_a_message(idle: Run):
     (message,) = task.reply.messages
     assert (message.id, message.protocol_instance_id) == ("u1/request", "u1")
     assert message.event_id == 5
-    from raw import _unpack_request
-
-    request = _unpack_request(message)
+    request = update_request(message)
     assert (request.meta.update_id, request.input.name) == ("u1", "add")
     assert task.names()[-2:] == ["WorkflowTaskScheduled", "WorkflowTaskStarted"]
     task.complete_with_messages(task.accept(), task.respond())
@@ -157,9 +160,7 @@ def test_an_update_rides_on_a_waiting_task(run: Run):
     assert len(task.reply.messages) == 1
     task.complete_with_messages(task.accept(), task.respond(), start_timer())
     update.result()
-    run.expect(
-        FIRST_TASK_DONE, "WorkflowExecutionUpdateAccepted WorkflowExecutionUpdateCompleted TimerStarted"
-    )
+    run.expect(FIRST_TASK_DONE, "WorkflowExecutionUpdateAccepted WorkflowExecutionUpdateCompleted TimerStarted")
 
 
 def test_the_command_of_a_message_gives_its_place(idle: Run):
@@ -197,9 +198,11 @@ def test_a_speculative_task_that_nobody_takes_becomes_real(idle: Run):
     update = idle.update("u1", timeout=15)
     time.sleep(5.5)
     task = idle.poll()
-    assert task.names() == FIRST_TASK_DONE.split() + (
-        "WorkflowTaskScheduled WorkflowTaskTimedOut WorkflowTaskScheduled WorkflowTaskStarted"
-    ).split()
+    assert (
+        task.names()
+        == FIRST_TASK_DONE.split()
+        + ("WorkflowTaskScheduled WorkflowTaskTimedOut WorkflowTaskScheduled WorkflowTaskStarted").split()
+    )
     task.complete_with_messages(task.accept(), task.respond())
     assert stage(update.result()) == "COMPLETED"
 
@@ -230,10 +233,6 @@ def test_waiting_for_acceptance(idle: Run):
 
 
 def test_an_update_that_fails(idle: Run):
-    from google.protobuf import any_pb2
-    from temporalio.api.protocol.v1 import Message
-    from temporalio.api.update.v1 import Outcome, Response
-
     update = idle.update("u1")
     task = idle.poll()
     body = any_pb2.Any()
@@ -248,7 +247,7 @@ def test_polling_for_a_stage_not_reached_ends_at_the_deadline(idle: Run):
     update = idle.update("u1", "ACCEPTED")
     accept_only(idle)
     update.result()
-    with refused("DEADLINE_EXCEEDED"):
+    with past_its_deadline():
         idle.poll_update("u1", "COMPLETED", timeout=1).result()
 
 
@@ -267,7 +266,7 @@ def test_an_admitted_update_can_be_polled(idle: Run):
 
 
 def test_an_update_without_worker_ends_at_the_deadline(run: Run):
-    with refused("DEADLINE_EXCEEDED"):
+    with past_its_deadline():
         run.update("u1", timeout=1).result()
 
 
@@ -406,8 +405,6 @@ def test_a_bad_completion_with_the_update_in_hand(idle: Run):
 
 
 def test_a_bad_message_fails_the_task(idle: Run):
-    from temporalio.api.protocol.v1 import Message
-
     _waiting = idle.update("u1")
     task = idle.poll()
     bad = task.respond()

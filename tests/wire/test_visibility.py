@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import grpc
 import pytest
@@ -29,9 +29,7 @@ class Group:
 
     def add(self, name: str, **fields) -> Run:
         """Starts a run under a workflow id that ends in `name`."""
-        run = self.raw.start(
-            workflow_id=f"{self.kind}-{name}", workflow_type={"name": self.kind}, **fields
-        )
+        run = self.raw.start(workflow_id=f"{self.kind}-{name}", workflow_type={"name": self.kind}, **fields)
         self.runs[name] = run
         return run
 
@@ -62,7 +60,6 @@ def group(raw: Raw, eventually) -> Group:
 @pytest.fixture(scope="module")
 def attributed(raw: Raw, custom_attributes: dict) -> Group:
     """Three runs with custom attributes, for conditions that change nothing."""
-    import time
 
     def eventually(condition, seconds: float = 5):
         give_up = time.monotonic() + seconds
@@ -170,7 +167,7 @@ def test_system_attributes(group: Group):
     group.expect(f"WorkflowId != '{run.workflow_id}'", "two")
     stamp = run.describe_info().start_time.ToNanoseconds()
     group.expect(f"StartTime >= {stamp // 1000 * 1000}", "one", "two")
-    earlier = (datetime.now(timezone.utc) - timedelta(hours=1)).isoformat()
+    earlier = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
     group.expect(f"StartTime > '{earlier}' AND ExecutionTime > '{earlier}'", "one", "two")
 
 
@@ -228,8 +225,6 @@ def test_an_item(group: Group, custom_attributes: dict):
 
 
 def test_order_is_open_runs_by_start_then_closed_ones_by_close(group: Group):
-    import time
-
     for name in ("first", "second", "third", "fourth"):
         group.add(name)
         time.sleep(0.01)

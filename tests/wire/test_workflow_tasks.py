@@ -187,7 +187,9 @@ def test_only_the_first_failure_of_a_task_is_recorded(run: Run):
     for attempt in (2, 3):
         task = run.poll()
         assert task.reply.attempt == attempt
-        assert task.names() == FIRST_TASK.split() + "WorkflowTaskFailed WorkflowTaskScheduled WorkflowTaskStarted".split()
+        assert (
+            task.names() == FIRST_TASK.split() + "WorkflowTaskFailed WorkflowTaskScheduled WorkflowTaskStarted".split()
+        )
         task.fail()
     run.expect(FIRST_TASK, "WorkflowTaskFailed WorkflowTaskScheduled")
     run.complete_task()
@@ -197,7 +199,9 @@ def test_only_the_first_failure_of_a_task_is_recorded(run: Run):
 
 def test_a_transient_task_is_not_shown_to_the_cli(run: Run, address: str):
     run.poll().fail()
-    names = [event_name(e) for e in Raw(address, metadata={"client-name": "temporal-cli"}).run(run.workflow_id).history()]
+    names = [
+        event_name(e) for e in Raw(address, metadata={"client-name": "temporal-cli"}).run(run.workflow_id).history()
+    ]
     assert names == FIRST_TASK.split() + ["WorkflowTaskFailed"]
 
 
@@ -366,9 +370,14 @@ def test_a_sticky_task_that_nobody_takes_goes_to_the_normal_queue(raw: Raw, run:
     raw.poll_sticky(sticky, run.queue, timeout=SHORT_POLL)()
     run.signal()
     task = run.poll()
-    assert task.names() == FIRST_TASK_DONE.split() + (
-        "WorkflowExecutionSignaled WorkflowTaskScheduled WorkflowTaskTimedOut WorkflowTaskScheduled WorkflowTaskStarted"
-    ).split()
+    assert (
+        task.names()
+        == FIRST_TASK_DONE.split()
+        + (
+            "WorkflowExecutionSignaled WorkflowTaskScheduled WorkflowTaskTimedOut WorkflowTaskScheduled "
+            "WorkflowTaskStarted"
+        ).split()
+    )
     timed_out = run.event("WorkflowTaskTimedOut")
     assert timed_out.timeout_type == 2  # schedule-to-start
     assert run.event("WorkflowTaskScheduled").task_queue.name == run.queue
