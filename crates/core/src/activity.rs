@@ -602,3 +602,6 @@ fn timeout_failure(message: String, timeout: TimeoutType, last_heartbeat_details
         ..Failure::default()
     }
 }
+
+#[cfg(test)]
+mod tests;

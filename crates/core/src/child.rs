@@ -339,3 +339,6 @@ pub(crate) fn on_closed(
     workflow_task::schedule(draft);
     Ok(Reply::Done)
 }
+
+#[cfg(test)]
+mod tests;

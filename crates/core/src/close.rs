@@ -299,3 +299,6 @@ pub(crate) fn drop_pending(draft: &mut Draft<'_>) {
     gone.extend(std::mem::take(&mut unrecorded.signal_requests).iter().map(|id| ItemRef::SignalRequest(id.clone())));
     draft.step.touched.extend(gone);
 }
+
+#[cfg(test)]
+mod tests;

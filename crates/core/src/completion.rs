@@ -397,3 +397,6 @@ pub fn is_closing(event_type: i32) -> bool {
             | EventType::WorkflowExecutionContinuedAsNew)
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -279,3 +279,6 @@ fn answer(draft: &mut Draft<'_>, attributes: Attributes, item: ItemRef) -> Resul
     workflow_task::schedule(draft);
     Ok(Reply::Done)
 }
+
+#[cfg(test)]
+mod tests;

@@ -132,11 +132,14 @@ pub fn fold(state: &mut MutableState, event: &HistoryEvent) {
             recorded.external_signals.remove(&it.initiated_event_id);
         }
         A::UpsertWorkflowSearchAttributesEventAttributes(it) => {
-            let upserted = it.search_attributes.as_ref().map(|it| &it.indexed_fields);
-            merge(&mut recorded.search_attributes, upserted);
+            if let Some(upserted) = &it.search_attributes {
+                merge(Arc::make_mut(&mut recorded.search_attributes), &upserted.indexed_fields);
+            }
         }
         A::WorkflowPropertiesModifiedEventAttributes(it) => {
-            merge(&mut recorded.memo, it.upserted_memo.as_ref().map(|it| &it.fields));
+            if let Some(upserted) = &it.upserted_memo {
+                merge(Arc::make_mut(&mut recorded.memo), &upserted.fields);
+            }
         }
         A::WorkflowExecutionUpdateAcceptedEventAttributes(it) => {
             recorded.progress.update_count += 1;
@@ -215,9 +218,8 @@ fn close(recorded: &mut Recorded, at: Timestamp, status: Status, successor: &str
 }
 
 /// Upserts fields; one whose payload says null removes the field.
-fn merge(into: &mut Arc<BTreeMap<String, Payload>>, upserted: Option<&BTreeMap<String, Payload>>) {
-    let into = Arc::make_mut(into);
-    for (name, payload) in upserted.into_iter().flatten() {
+pub(crate) fn merge(into: &mut BTreeMap<String, Payload>, upserted: &BTreeMap<String, Payload>) {
+    for (name, payload) in upserted {
         if is_null(payload) {
             into.remove(name);
         } else {

@@ -4,7 +4,7 @@
 use crate::{
     completion::Commands,
     draft::Draft,
-    search_attributes,
+    fold, search_attributes,
     state::{ItemRef, MutableState},
     step::BadCommand,
 };
@@ -107,8 +107,9 @@ pub(crate) fn on_memo(
         return Err(bad("UpsertedMemo.Fields is not set on ModifyWorkflowPropertiesCommand.".into()));
     }
     let limit = draft.env.limits.memo_size_bytes_max;
-    let size = |fields: &BTreeMap<String, Payload>| -> usize { fields.iter().map(|(key, it)| key.len() + it.encoded_len()).sum() };
-    let bytes = size(&memo.fields) + size(&draft.state.recorded.memo);
+    let mut merged = (*draft.state.recorded.memo).clone();
+    fold::merge(&mut merged, &memo.fields);
+    let bytes: usize = merged.iter().map(|(key, it)| key.len() + it.encoded_len()).sum();
     if bytes > limit {
         return Err(BadCommand::fatal(
             Cause::BadModifyWorkflowPropertiesAttributes,
@@ -165,3 +166,6 @@ fn keyword_list(values: &[String]) -> Payload {
         ..Payload::default()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,7 +28,12 @@ pub(crate) fn on_signal(draft: &mut Draft<'_>, signal: Signal) -> Result<Reply, 
 }
 
 fn check_limit(draft: &Draft<'_>) -> Result<(), Rejection> {
-    let (count, limit) = (i64::from(draft.state.recorded.progress.signal_count), draft.env.limits.signals_per_run_max);
+    let is_signal = |event: &HistoryEvent| {
+        matches!(event.attributes, Some(Attributes::WorkflowExecutionSignaledEventAttributes(_)))
+    };
+    let buffered = draft.state.unrecorded.buffered.values().filter(|event| is_signal(event)).count();
+    let count = i64::from(draft.state.recorded.progress.signal_count) + buffered as i64;
+    let limit = draft.env.limits.signals_per_run_max;
     if count >= limit {
         return Err(Rejection::Invalid(format!(
             "exceeded workflow execution limit for signal events: {count} signals, limit {limit}"
@@ -50,3 +55,6 @@ pub(crate) fn record(draft: &mut Draft<'_>, signal: Signal) {
     });
     draft.record_external(HistoryEvent { attributes: Some(attributes), links: signal.links, ..HistoryEvent::default() });
 }
+
+#[cfg(test)]
+mod tests;

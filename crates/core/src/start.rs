@@ -299,3 +299,6 @@ pub(crate) fn on_attach(
     }
     Ok(Reply::Done)
 }
+
+#[cfg(test)]
+mod tests;

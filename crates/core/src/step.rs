@@ -433,3 +433,6 @@ pub fn camel(name: &str) -> String {
 pub fn shown(duration: Duration) -> String {
     format!("{duration:?}")
 }
+
+#[cfg(test)]
+mod tests;

@@ -151,7 +151,9 @@ impl Run {
     pub fn next_run(&mut self) -> Run {
         let successor = self.successor.take().expect("another run takes over");
         assert!(successor.step.durable, "the next run is as durable as the end of the last");
-        Run::begun(successor.state, successor.step, self.now, self.limits.clone(), self.next_id)
+        // Its ids are the last of those that the closing step used.
+        let first_id = self.next_id - successor.step.ids_used;
+        Run::begun(successor.state, successor.step, self.now, self.limits.clone(), first_id)
     }
 
     /// Applies one input.

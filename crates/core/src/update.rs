@@ -337,3 +337,6 @@ fn server_failure(kind: &str, message: &str) -> Failure {
         ..Failure::default()
     }
 }
+
+#[cfg(test)]
+mod tests;
