@@ -48,6 +48,8 @@ impl From<rusqlite::Error> for Refusal {
 pub(crate) struct Tables<'c> {
     insert_run: Statement<'c>,
     insert_state: Statement<'c>,
+    insert_execution: Statement<'c>,
+    delete_execution: Statement<'c>,
     update_state: Statement<'c>,
     set_current: Statement<'c>,
     unset_current: Statement<'c>,
@@ -77,10 +79,13 @@ impl<'c> Tables<'c> {
             insert_run: connection
                 .prepare("INSERT INTO run (id, namespace, slot, workflow_id, run_id) VALUES (?, ?, ?, ?, ?)")?,
             insert_state: connection.prepare("INSERT INTO run_state VALUES (?, ?)")?,
+            insert_execution: connection.prepare("INSERT INTO execution VALUES (?, ?, ?, NULL)")?,
+            delete_execution: connection
+                .prepare("DELETE FROM execution WHERE namespace = ? AND workflow_id = ? AND run = ?")?,
             update_state: connection.prepare("UPDATE run_state SET bytes = ?2 WHERE run = ?1")?,
-            set_current: connection.prepare("INSERT OR REPLACE INTO current VALUES (?, ?, ?)")?,
+            set_current: connection.prepare("INSERT OR REPLACE INTO execution VALUES (?, ?, 0, ?)")?,
             unset_current: connection
-                .prepare("DELETE FROM current WHERE namespace = ? AND workflow_id = ? AND run = ?")?,
+                .prepare("DELETE FROM execution WHERE namespace = ? AND workflow_id = ? AND run = 0 AND current = ?")?,
             append_history: connection.prepare("INSERT INTO history VALUES (?, ?, ?)")?,
             put_item: connection.prepare("INSERT OR REPLACE INTO item VALUES (?, ?, ?, ?)")?,
             delete_item: connection.prepare("DELETE FROM item WHERE run = ? AND kind = ? AND key = ?")?,
@@ -192,6 +197,7 @@ impl<'c> Tables<'c> {
         self.ids.run.use_up(run.0);
         self.insert_run.execute((run.0, namespace.0, slot.0, workflow_id, key_of(run_id)))?;
         self.insert_state.execute((run.0, &state[..]))?;
+        self.insert_execution.execute((namespace.0, workflow_id, run.0))?;
         Ok(())
     }
 
@@ -231,7 +237,8 @@ impl<'c> Tables<'c> {
             .query_row([run.0], |row| Ok((NamespaceKey(row.get(0)?), row.get::<_, String>(1)?)))
             .optional()?;
         if let Some((namespace, workflow_id)) = name {
-            self.unset_current.execute((namespace.0, workflow_id, run.0))?;
+            self.unset_current.execute((namespace.0, &workflow_id, run.0))?;
+            self.delete_execution.execute((namespace.0, &workflow_id, run.0))?;
         }
         for delete in &mut self.delete_rows_of_run {
             delete.execute([run.0])?;
@@ -262,11 +269,7 @@ impl Ids {
                 connection.query_row("SELECT value FROM meta WHERE number = ?", [meta as i64], |row| row.get(0))?;
             Ok(Id { meta, highest: reserved, reserved })
         };
-        Ok(Ids {
-            run: id(Meta::RunsReserved)?,
-            task: id(Meta::TasksReserved)?,
-            transfer: id(Meta::TransfersReserved)?,
-        })
+        Ok(Ids { run: id(Meta::RunsReserved)?, task: id(Meta::TasksReserved)?, transfer: id(Meta::TransfersReserved)? })
     }
 }
 

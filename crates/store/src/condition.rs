@@ -215,9 +215,7 @@ fn column_sql(column: Column) -> (&'static str, Stored) {
         Column::StartTime => ("v.start_time", Stored::Plain),
         Column::ExecutionTime => ("v.execution_time", Stored::Plain),
         Column::CloseTime => ("nullif(v.close_time, 9223372036854775807)", Stored::Plain),
-        Column::ExecutionDuration => {
-            ("(nullif(v.close_time, 9223372036854775807) - v.execution_time)", Stored::Plain)
-        }
+        Column::ExecutionDuration => ("(nullif(v.close_time, 9223372036854775807) - v.execution_time)", Stored::Plain),
         Column::HistoryLength => ("v.history_length", Stored::Plain),
         Column::HistorySizeBytes => ("v.history_size_bytes", Stored::Plain),
         Column::StateTransitionCount => ("v.state_transitions", Stored::Plain),

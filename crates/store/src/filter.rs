@@ -64,12 +64,32 @@ pub enum Expression {
     /// At least two.
     Any(Vec<Expression>),
     Not(Box<Expression>),
-    Compare { field: Field, operator: Comparison, value: Value },
+    Compare {
+        field: Field,
+        operator: Comparison,
+        value: Value,
+    },
     /// Of a list, any item; of a text, any word.
-    In { field: Field, negated: bool, values: Vec<Value> },
-    Between { field: Field, negated: bool, from: Value, to: Value },
-    StartsWith { field: Field, negated: bool, prefix: String },
-    IsNull { field: Field, negated: bool },
+    In {
+        field: Field,
+        negated: bool,
+        values: Vec<Value>,
+    },
+    Between {
+        field: Field,
+        negated: bool,
+        from: Value,
+        to: Value,
+    },
+    StartsWith {
+        field: Field,
+        negated: bool,
+        prefix: String,
+    },
+    IsNull {
+        field: Field,
+        negated: bool,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

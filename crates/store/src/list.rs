@@ -58,8 +58,7 @@ pub(crate) fn page(
     sql.push(" ORDER BY v.close_time DESC, v.start_time DESC, v.run DESC LIMIT ");
     sql.bind(page_size.saturating_add(1) as i64);
     let mut find = connection.prepare_cached(&sql.text)?;
-    let mut rows =
-        find.query_map(params_from_iter(sql.bound.iter()), decode)?.collect::<Result<Vec<_>, _>>()?;
+    let mut rows = find.query_map(params_from_iter(sql.bound.iter()), decode)?.collect::<Result<Vec<_>, _>>()?;
     let more = rows.len() > page_size;
     rows.truncate(page_size);
     let next = rows.last().filter(|_| more).map(|row| Place::of(row).encode());

@@ -197,8 +197,7 @@ fn rows_of_column(namespace: NamespaceKey, column: Column, test: &Test<'_>) -> O
             sql.push("SELECT id AS run FROM run WHERE run_id IN ").bind_all(test.run_ids()?);
         }
         Column::WorkflowId => {
-            sql.push("SELECT run FROM visibility WHERE namespace = ").bind(namespace.0).push(" AND ");
-            test.write(&mut sql, "workflow_id");
+            write_executions(&mut sql, namespace, test);
         }
         Column::ParentWorkflowId => {
             sql.push("SELECT run FROM visibility WHERE namespace = ").bind(namespace.0);
@@ -209,13 +208,18 @@ fn rows_of_column(namespace: NamespaceKey, column: Column, test: &Test<'_>) -> O
             sql.push("SELECT run FROM visibility WHERE namespace = ").bind(namespace.0);
             sql.push(" AND root_workflow_id IS NOT NULL AND ");
             test.write(&mut sql, "root_workflow_id");
-            sql.push(" UNION ALL SELECT run FROM visibility WHERE namespace = ").bind(namespace.0);
-            sql.push(" AND root_workflow_id IS NULL AND ");
-            test.write(&mut sql, "workflow_id");
+            // Most runs are their own root and say nothing about it.
+            sql.push(" UNION ALL ");
+            write_executions(&mut sql, namespace, test);
         }
         _ => return None,
     }
     Some(sql)
+}
+
+fn write_executions(sql: &mut Sql, namespace: NamespaceKey, test: &Test<'_>) {
+    sql.push("SELECT run FROM execution WHERE namespace = ").bind(namespace.0).push(" AND run > 0 AND ");
+    test.write(sql, "workflow_id");
 }
 
 fn rows_of_attribute(connection: &Connection, field: &Field, name: &str, test: &Test<'_>) -> Result<Sql, Error> {

@@ -8,9 +8,7 @@
 use crate::{
     error::Error,
     names::task_kind,
-    row::{
-        HistoryRow, Item, ItemKey, LoadedRun, RegistryKind, RunRow, TaskRow, TransferRow, WakeRow,
-    },
+    row::{HistoryRow, Item, ItemKey, LoadedRun, RegistryKind, RunRow, TaskRow, TransferRow, WakeRow},
 };
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, RwLock};
@@ -116,9 +114,8 @@ pub(crate) fn load_run(connection: &Connection, run: RunKey) -> Result<Option<Lo
     });
     let Some((row, wake)) = found.optional()? else { return Ok(None) };
     let mut find = connection.prepare_cached("SELECT kind, key, bytes FROM item WHERE run = ? ORDER BY kind, key")?;
-    let items = find.query_map([run.0], |row| {
-        Ok(Item { kind: row.get(0)?, key: item_key(row, 1)?, bytes: bytes(row, 2)? })
-    })?;
+    let items =
+        find.query_map([run.0], |row| Ok(Item { kind: row.get(0)?, key: item_key(row, 1)?, bytes: bytes(row, 2)? }))?;
     let items = items.collect::<Result<Vec<_>, _>>()?;
     Ok(Some(LoadedRun { row, items, wake }))
 }
@@ -128,7 +125,7 @@ pub(crate) fn current_run(
     namespace: NamespaceKey,
     workflow_id: &str,
 ) -> Result<Option<RunKey>, Error> {
-    let mut find = connection.prepare_cached("SELECT run FROM current WHERE namespace = ? AND workflow_id = ?")?;
+    let mut find = connection.prepare_cached("SELECT current FROM execution WHERE namespace = ? AND workflow_id = ? AND run = 0")?;
     Ok(find.query_row((namespace.0, workflow_id), |row| row.get(0).map(RunKey)).optional()?)
 }
 
@@ -138,8 +135,8 @@ pub(crate) fn find_run(
     workflow_id: &str,
     run_id: Uuid,
 ) -> Result<Option<RunKey>, Error> {
-    let mut find = connection
-        .prepare_cached("SELECT id FROM run WHERE run_id = ? AND namespace = ? AND workflow_id = ?")?;
+    let mut find =
+        connection.prepare_cached("SELECT id FROM run WHERE run_id = ? AND namespace = ? AND workflow_id = ?")?;
     let key = (crate::apply::key_of(&run_id), namespace.0, workflow_id);
     Ok(find.query_row(key, |row| row.get(0).map(RunKey)).optional()?)
 }
@@ -175,11 +172,7 @@ pub(crate) fn history_reverse(
     take_batches(find.query((run.0, before))?, batches_max, bytes_max)
 }
 
-fn take_batches(
-    mut rows: rusqlite::Rows<'_>,
-    batches_max: usize,
-    bytes_max: usize,
-) -> Result<Vec<HistoryRow>, Error> {
+fn take_batches(mut rows: rusqlite::Rows<'_>, batches_max: usize, bytes_max: usize) -> Result<Vec<HistoryRow>, Error> {
     let mut batches = Vec::new();
     let mut taken = 0;
     while let Some(row) = rows.next()? {

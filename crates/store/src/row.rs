@@ -37,31 +37,78 @@ pub enum Change {
     /// A run that did not exist. Fails the whole write if its key exists.
     InsertRun(RunRow),
     /// The run's small, always rewritten state.
-    UpdateRun { run: RunKey, state: Bytes },
+    UpdateRun {
+        run: RunKey,
+        state: Bytes,
+    },
     /// Makes `run` the one that the workflow id names.
-    SetCurrent { namespace: NamespaceKey, workflow_id: String, run: RunKey },
+    SetCurrent {
+        namespace: NamespaceKey,
+        workflow_id: String,
+        run: RunKey,
+    },
     /// Removes the name if it still points at `run`.
-    UnsetCurrent { namespace: NamespaceKey, workflow_id: String, run: RunKey },
+    UnsetCurrent {
+        namespace: NamespaceKey,
+        workflow_id: String,
+        run: RunKey,
+    },
     /// One batch of history events: the bytes of a `temporal.api.history.v1.History`, so that batches laid
     /// end to end are one too.
-    AppendHistory { run: RunKey, first_event_id: EventId, bytes: Bytes },
+    AppendHistory {
+        run: RunKey,
+        first_event_id: EventId,
+        bytes: Bytes,
+    },
     /// One pending thing of a run (activity, timer, child, …), so that a step writes what it touched.
-    PutItem { run: RunKey, kind: u8, key: ItemKey, bytes: Bytes },
-    DeleteItem { run: RunKey, kind: u8, key: ItemKey },
+    PutItem {
+        run: RunKey,
+        kind: u8,
+        key: ItemKey,
+        bytes: Bytes,
+    },
+    DeleteItem {
+        run: RunKey,
+        kind: u8,
+        key: ItemKey,
+    },
     /// All items of these kinds of the run.
-    DeleteItems { run: RunKey, kinds: Vec<u8> },
+    DeleteItems {
+        run: RunKey,
+        kinds: Vec<u8>,
+    },
     PutTask(TaskRow),
-    DeleteTask { queue: QueueKey, priority: i32, id: i64 },
+    DeleteTask {
+        queue: QueueKey,
+        priority: i32,
+        id: i64,
+    },
     PutTransfer(TransferRow),
-    DeleteTransfer { id: i64 },
+    DeleteTransfer {
+        id: i64,
+    },
     /// When the run wants to be looked at again, at the latest. One row a run; `None` removes it.
-    SetWake { run: RunKey, slot: Slot, due: Option<Timestamp> },
+    SetWake {
+        run: RunKey,
+        slot: Slot,
+        due: Option<Timestamp>,
+    },
+    /// What lists show of a run that was inserted. Its identity and what it descends from never change.
     PutVisibility(Box<VisibilityRow>),
     /// The run with everything that hangs on it: history, items, wake, visibility, transfers; the name
     /// too if it points at this run.
-    DeleteRun { run: RunKey },
-    PutRegistry { kind: RegistryKind, key: String, bytes: Bytes },
-    DeleteRegistry { kind: RegistryKind, key: String },
+    DeleteRun {
+        run: RunKey,
+    },
+    PutRegistry {
+        kind: RegistryKind,
+        key: String,
+        bytes: Bytes,
+    },
+    DeleteRegistry {
+        kind: RegistryKind,
+        key: String,
+    },
 }
 
 /// The identity of a run, and its state.

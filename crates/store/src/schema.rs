@@ -10,7 +10,7 @@
 //! meta        number → value                     see [`Meta`]
 //! run         id → identity                      + index on run_id
 //! run_state   run → bytes                        apart from run, because it is rewritten by every step
-//! current     namespace, workflow_id → run
+//! execution   namespace, workflow_id, run        every run of a workflow id; run 0 → the current run
 //! history     run, first_event_id → bytes
 //! item        run, kind, key → bytes             key is an integer or a text
 //! wake        run → slot, due                    + index on due
@@ -23,6 +23,9 @@
 //! attribute   run, name, kind, value             one row a value, one a token of a text; + index by value
 //! tally       namespace, status → n              how many visibility rows without a division
 //! ```
+//!
+//! Workflow ids are as random as users make them, so each index over them costs a page of its own per start.
+//! There is one, `execution`: it names the current run and finds the runs of a list alike.
 //!
 //! `visibility.close_time` is [`OPEN`] while a run is open, so that one descending index gives the order of
 //! lists: open runs first by start, then closed ones by close. Most runs are neither children nor continue
@@ -60,9 +63,9 @@ CREATE TABLE run (
   workflow_id TEXT NOT NULL, run_id BLOB NOT NULL);
 CREATE INDEX run_by_run_id ON run (run_id);
 CREATE TABLE run_state (run INTEGER PRIMARY KEY, bytes BLOB NOT NULL);
-CREATE TABLE current (
-  namespace INTEGER NOT NULL, workflow_id TEXT NOT NULL, run INTEGER NOT NULL,
-  PRIMARY KEY (namespace, workflow_id)) WITHOUT ROWID;
+CREATE TABLE execution (
+  namespace INTEGER NOT NULL, workflow_id TEXT NOT NULL, run INTEGER NOT NULL, current INTEGER,
+  PRIMARY KEY (namespace, workflow_id, run)) WITHOUT ROWID;
 CREATE TABLE history (
   run INTEGER NOT NULL, first_event_id INTEGER NOT NULL, bytes BLOB NOT NULL,
   PRIMARY KEY (run, first_event_id)) WITHOUT ROWID;
@@ -100,7 +103,6 @@ CREATE INDEX visibility_by_type ON visibility (namespace, workflow_type, close_t
   WHERE division IS NULL;
 CREATE INDEX visibility_by_status ON visibility (namespace, status, close_time, start_time, workflow_type)
   WHERE division IS NULL AND status > 2;
-CREATE INDEX visibility_by_workflow_id ON visibility (namespace, workflow_id);
 CREATE INDEX visibility_by_parent ON visibility (namespace, parent_workflow_id) WHERE parent_workflow_id IS NOT NULL;
 CREATE INDEX visibility_by_root ON visibility (namespace, root_workflow_id) WHERE root_workflow_id IS NOT NULL;
 CREATE TABLE attribute (

@@ -11,10 +11,7 @@ use crate::{
     schema::OPEN,
 };
 use rusqlite::{Connection, OptionalExtension, Statement, params};
-use tradewind_core::{
-    ids::RunKey,
-    time::Timestamp,
-};
+use tradewind_core::{ids::RunKey, time::Timestamp};
 
 /// The list of executions, ready to be changed.
 pub(crate) struct Shelf<'c> {
@@ -252,4 +249,3 @@ pub(crate) fn kind_number(value: &AttributeValue) -> i64 {
 pub(crate) fn tokens(text: &str) -> impl Iterator<Item = String> + '_ {
     text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase)
 }
-

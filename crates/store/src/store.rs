@@ -175,8 +175,7 @@ impl Store {
         if progress.borrow().durable < sequence {
             self.inner.shared.nudge();
         }
-        let reached =
-            progress.wait_for(|progress| progress.durable >= sequence || progress.failed.is_some()).await;
+        let reached = progress.wait_for(|progress| progress.durable >= sequence || progress.failed.is_some()).await;
         match reached {
             Ok(progress) if progress.durable >= sequence => Ok(()),
             _ => Err(self.inner.shared.failure()),

@@ -67,6 +67,8 @@ struct Queue {
     /// Somebody waits for what is in the queue.
     urgent: bool,
     closing: bool,
+    /// The writer is gone: nothing that arrives is kept.
+    ended: bool,
 }
 
 enum Request {
@@ -86,7 +88,13 @@ pub(crate) struct Settings {
 impl Shared {
     pub(crate) fn new() -> Shared {
         Shared {
-            queue: Mutex::new(Queue { requests: Vec::new(), last: Sequence(0), urgent: false, closing: false }),
+            queue: Mutex::new(Queue {
+                requests: Vec::new(),
+                last: Sequence(0),
+                urgent: false,
+                closing: false,
+                ended: false,
+            }),
             arrived: Condvar::new(),
             progress: watch::Sender::new(Progress::default()),
             high_water: Mutex::new(HighWater::default()),
@@ -101,6 +109,9 @@ impl Shared {
         let mut queue = self.queue.lock();
         queue.last.0 += 1;
         let sequence = queue.last;
+        if queue.ended {
+            return sequence;
+        }
         queue.requests.push(Request::Write(sequence, write));
         let urgent = durability == Durability::Durable;
         // Another ordered write must not disturb a group that waits for company.
@@ -116,6 +127,9 @@ impl Shared {
     pub(crate) fn claim(&self) -> Result<Epoch, Error> {
         let (reply, answer) = mpsc::sync_channel(1);
         let mut queue = self.queue.lock();
+        if queue.ended {
+            return Err(self.failure());
+        }
         queue.requests.push(Request::Claim(reply));
         queue.urgent = true;
         drop(queue);
@@ -207,12 +221,19 @@ impl Drop for Ending<'_> {
     fn drop(&mut self) {
         // A claim whose reply channel is dropped unanswered reads the failure.
         self.0.fail(Failure::Closed);
-        self.0.queue.lock().requests.clear();
+        let mut queue = self.0.queue.lock();
+        queue.ended = true;
+        queue.requests.clear();
     }
 }
 
 /// Runs until the store is closed or fails.
-pub(crate) fn run(connection: &Connection, shared: &Shared, settings: &Settings, ready: mpsc::SyncSender<rusqlite::Result<()>>) {
+pub(crate) fn run(
+    connection: &Connection,
+    shared: &Shared,
+    settings: &Settings,
+    ready: mpsc::SyncSender<rusqlite::Result<()>>,
+) {
     let ending = Ending(shared);
     let mut writer = match Writer::new(connection, shared, settings) {
         Ok(writer) => writer,
@@ -294,9 +315,7 @@ impl<'a> Writer<'a> {
                 Request::Claim(reply) => {
                     self.epoch.0 += 1;
                     let epoch = (Meta::Epoch as i64, self.epoch.0);
-                    self.connection
-                        .execute("UPDATE meta SET value = ?2 WHERE number = ?1", epoch)
-                        .map_err(database)?;
+                    self.connection.execute("UPDATE meta SET value = ?2 WHERE number = ?1", epoch).map_err(database)?;
                     claims.push((reply.clone(), self.epoch));
                 }
             }

@@ -3,17 +3,8 @@
 use tradewind_core::time::Timestamp;
 
 /// The states of an execution, by number.
-const STATUSES: [&str; 9] = [
-    "Unspecified",
-    "Running",
-    "Completed",
-    "Failed",
-    "Canceled",
-    "Terminated",
-    "ContinuedAsNew",
-    "TimedOut",
-    "Paused",
-];
+const STATUSES: [&str; 9] =
+    ["Unspecified", "Running", "Completed", "Failed", "Canceled", "Terminated", "ContinuedAsNew", "TimedOut", "Paused"];
 const STATUS_PREFIX: &str = "WORKFLOW_EXECUTION_STATUS_";
 
 /// The number of a state by its short name or the protocol's long one.

@@ -392,9 +392,34 @@ impl Parser {
 /// Words that name nothing unless quoted.
 fn is_keyword(lower: &str) -> bool {
     const KEYWORDS: [&str; 28] = [
-        "and", "or", "not", "in", "is", "between", "like", "regexp", "rlike", "starts_with", "null", "true", "false",
-        "group", "order", "by", "limit", "offset", "having", "asc", "desc", "select", "from", "where", "case", "when",
-        "exists", "union",
+        "and",
+        "or",
+        "not",
+        "in",
+        "is",
+        "between",
+        "like",
+        "regexp",
+        "rlike",
+        "starts_with",
+        "null",
+        "true",
+        "false",
+        "group",
+        "order",
+        "by",
+        "limit",
+        "offset",
+        "having",
+        "asc",
+        "desc",
+        "select",
+        "from",
+        "where",
+        "case",
+        "when",
+        "exists",
+        "union",
     ];
     KEYWORDS.contains(&lower)
 }

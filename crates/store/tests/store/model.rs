@@ -266,7 +266,8 @@ const ORDER: &[&str] = &["=", "!=", "<", "<=", ">", ">="];
 const KEYWORD: &[&str] = &["=", "!=", "<", ">=", "STARTS_WITH", "NOT STARTS_WITH"];
 
 fn leaf() -> impl Strategy<Value = String> {
-    let status = proptest::sample::select(vec!["'Running'", "'Completed'", "'Failed'", "4", "7"]).prop_map(str::to_owned);
+    let status =
+        proptest::sample::select(vec!["'Running'", "'Completed'", "'Failed'", "4", "7"]).prop_map(str::to_owned);
     let date = (0..5_i64).prop_map(|s| format!("'1970-01-01T00:00:0{s}Z'"));
     let seconds = (0..4_i64).prop_map(|seconds| format!("'{seconds}s'"));
     let number = proptest::sample::select(vec!["0", "1", "2", "0.5", "100"]).prop_map(str::to_owned);

@@ -1,7 +1,11 @@
 //! Stores to test, and short ways to make rows.
 
 use bytes::Bytes;
-use std::{path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use store::{
     Options, Store,
     row::{Change, Durability, Epoch, RunRow, Sequence, TaskRow, TransferRow, VisibilityRow, Write},
@@ -68,6 +72,21 @@ impl Node {
         self.directory.as_ref().expect("only stores on files have a path").path().to_owned()
     }
 
+    /// Opens a copy of the files as a crash at this moment would leave them: whatever the operating system has been
+    /// told so far.
+    #[track_caller]
+    pub fn after_crash(path: &Path) -> Node {
+        let directory = copy(path);
+        let mut node = Node::open(Options::directory(directory.path()));
+        node.directory = Some(directory);
+        node
+    }
+
+    /// Drops this handle and keeps the directory.
+    pub fn into_directory(self) -> TempDir {
+        self.directory.expect("only stores on files have a directory")
+    }
+
     /// Closes the store and opens its directory again.
     #[track_caller]
     pub fn reopen(self) -> Node {
@@ -94,6 +113,18 @@ impl Node {
     pub fn durable(&self, sequence: Sequence) -> Result<(), store::Error> {
         block_on(self.store.durable(sequence))
     }
+}
+
+/// The files of a data directory without its lock.
+#[track_caller]
+pub fn copy(directory: &Path) -> TempDir {
+    let copy = TempDir::new().expect("a temporary directory can be made");
+    for name in ["tradewind.db", "tradewind.db-wal"] {
+        if directory.join(name).exists() {
+            fs::copy(directory.join(name), copy.path().join(name)).expect("a file can be copied");
+        }
+    }
+    copy
 }
 
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
