@@ -199,7 +199,7 @@ def test_a_long_failure_is_cut_while_retrying(run: Run):
 # --- time-outs ---------------------------------------------------------------------------------------------------
 
 
-def timed_out(run: Run, seconds: float = 5):
+def timed_out(run: Run, seconds: float = 10):
     """The attributes of the time-out event, once the workflow has been told."""
     task = run.poll(timeout=seconds)
     assert "ActivityTaskTimedOut" in task.names()
@@ -264,7 +264,7 @@ def test_schedule_to_close_wraps_the_last_failure(run: Run):
 def test_heartbeat_timeout_is_retried_with_its_details(run: Run):
     scheduled(run, heartbeat_timeout=2)
     run.poll_activity().heartbeat("half way")
-    task = run.poll_activity(timeout=5)
+    task = run.poll_activity()
     assert (task.reply.attempt, value(task.reply.heartbeat_details)) == (2, "half way")
     pending = run.pending_activity()
     assert pending.last_failure.timeout_failure_info.timeout_type == HEARTBEAT

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
 import grpc
 import pytest
@@ -168,7 +168,7 @@ def test_system_attributes(group: Group):
     group.expect(f"WorkflowId != '{run.workflow_id}'", "two")
     stamp = run.describe_info().start_time.ToNanoseconds()
     group.expect(f"StartTime >= {stamp // 1000 * 1000}", "one", "two")
-    earlier = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    earlier = (datetime.now(timezone.utc) - timedelta(hours=1)).isoformat()
     group.expect(f"StartTime > '{earlier}' AND ExecutionTime > '{earlier}'", "one", "two")
 
 
