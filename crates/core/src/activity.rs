@@ -143,7 +143,8 @@ fn normalize(draft: &Draft<'_>, command: &mut ScheduleActivityTaskCommandAttribu
             return Err(format!("{what} exceeds length limit. Length={length} Limit={}", limits.id_length_max));
         }
     }
-    check_priority(command.priority.as_ref(), limits.fairness_key_length_max)?;
+    check_priority(command.priority.as_ref(), limits.fairness_key_length_max)
+        .map_err(|text| format!("invalid priorities: {text}"))?;
     for (what, timeout) in [
         ("ScheduleToCloseTimeout", &command.schedule_to_close_timeout),
         ("ScheduleToStartTimeout", &command.schedule_to_start_timeout),
@@ -151,7 +152,7 @@ fn normalize(draft: &Draft<'_>, command: &mut ScheduleActivityTaskCommandAttribu
         ("HeartbeatTimeout", &command.heartbeat_timeout),
     ] {
         if timeout.as_ref().is_some_and(|it| it.seconds < 0 || it.nanos < 0) {
-            return Err(format!("invalid {what}: negative timer duration"));
+            return Err(format!("invalid {what}: negative duration"));
         }
     }
 
@@ -202,19 +203,22 @@ pub fn check_queue_name(name: &str, length_max: usize) -> Result<(), String> {
 }
 
 /// Priorities that users may give.
-pub fn check_priority(priority: Option<&api::common::v1::Priority>, fairness_key_length_max: usize) -> Result<(), String> {
+pub fn check_priority(
+    priority: Option<&api::common::v1::Priority>,
+    fairness_key_length_max: usize,
+) -> Result<(), String> {
     let Some(priority) = priority else { return Ok(()) };
     if priority.priority_key < 0 {
-        return Err("invalid priorities: priority key can't be negative".into());
+        return Err("priority key can't be negative".into());
     }
     if priority.fairness_key.len() > fairness_key_length_max {
         return Err(format!(
-            "invalid priorities: fairness key length exceeds limit. Length={} Limit={fairness_key_length_max}",
+            "fairness key length exceeds limit. Length={} Limit={fairness_key_length_max}",
             priority.fairness_key.len()
         ));
     }
     if priority.fairness_weight < 0.0 {
-        return Err("invalid priorities: fairness weight can't be negative".into());
+        return Err("fairness weight can't be negative".into());
     }
     Ok(())
 }
@@ -400,7 +404,13 @@ fn close(draft: &mut Draft<'_>, activity: &Activity, event: impl FnOnce(EventId)
     workflow_task::schedule(draft);
 }
 
-fn close_failed(draft: &mut Draft<'_>, activity: &Activity, failure: Failure, retry_state: RetryState, identity: String) {
+fn close_failed(
+    draft: &mut Draft<'_>,
+    activity: &Activity,
+    failure: Failure,
+    retry_state: RetryState,
+    identity: String,
+) {
     close(draft, activity, |started| {
         Attributes::ActivityTaskFailedEventAttributes(ActivityTaskFailedEventAttributes {
             failure: Some(failure),

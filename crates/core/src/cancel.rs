@@ -25,10 +25,13 @@ pub(crate) fn on_request(draft: &mut Draft<'_>, request: CancelRequest) -> Resul
             external_workflow_execution,
             identity: request.identity,
         });
-    draft.record_external(HistoryEvent { attributes: Some(attributes), links: request.links, ..HistoryEvent::default() });
-    if draft.state.unrecorded.task.first_task_at.is_none() {
-        workflow_task::schedule(draft);
-    }
+    draft.record_external(HistoryEvent {
+        attributes: Some(attributes),
+        links: request.links,
+        ..HistoryEvent::default()
+    });
+    // A run that is held back (start delay, cron) hears of it at once: it may never need to start.
+    workflow_task::schedule(draft);
     Ok(Reply::Done)
 }
 

@@ -103,10 +103,14 @@ fn normalize(draft: &Draft<'_>, command: &mut StartChildWorkflowExecutionCommand
     let (id, namespace) = (command.workflow_id.clone(), command.namespace.clone());
     let kind = command.workflow_type.as_ref().map_or("", |it| it.name.as_str()).to_owned();
     if id.is_empty() {
-        return Err(bad(format!("Required field WorkflowId is not set on {name}. WorkflowType={kind} Namespace={namespace}")));
+        return Err(bad(format!(
+            "Required field WorkflowId is not set on {name}. WorkflowType={kind} Namespace={namespace}"
+        )));
     }
     if kind.is_empty() {
-        return Err(bad(format!("Required field WorkflowType is not set on {name}. WorkflowId={id} Namespace={namespace}")));
+        return Err(bad(format!(
+            "Required field WorkflowType is not set on {name}. WorkflowId={id} Namespace={namespace}"
+        )));
     }
     for (what, value) in [("WorkflowId", &id), ("WorkflowType", &kind)] {
         if value.len() > limits.id_length_max {
@@ -124,7 +128,7 @@ fn normalize(draft: &Draft<'_>, command: &mut StartChildWorkflowExecutionCommand
     ] {
         if timeout.as_ref().is_some_and(|it| it.seconds < 0 || it.nanos < 0) {
             return Err(bad(format!(
-                "Invalid {what} on {name}: negative timer duration. WorkflowId={id} WorkflowType={kind} Namespace={namespace}"
+                "Invalid {what} on {name}: negative duration. WorkflowId={id} WorkflowType={kind} Namespace={namespace}"
             )));
         }
     }
@@ -174,7 +178,9 @@ fn normalize(draft: &Draft<'_>, command: &mut StartChildWorkflowExecutionCommand
         if bytes > limit {
             return Err(BadCommand::fatal(
                 cause,
-                format!("StartChildWorkflowExecutionCommandAttributes. {what} exceeds size limit. Size={bytes} Limit={limit}"),
+                format!(
+                    "StartChildWorkflowExecutionCommandAttributes. {what} exceeds size limit. Size={bytes} Limit={limit}"
+                ),
             ));
         }
     }
@@ -262,7 +268,8 @@ pub(crate) fn on_closed(
     run_id: Uuid,
     outcome: ChildOutcome,
 ) -> Result<Reply, Rejection> {
-    let expected = draft.state.recorded.children.get(&initiated).is_some_and(|it| it.attributes.workflow_id == workflow_id);
+    let expected =
+        draft.state.recorded.children.get(&initiated).is_some_and(|it| it.attributes.workflow_id == workflow_id);
     if !expected || is_closed(draft, initiated) {
         return Ok(Reply::Done);
     }

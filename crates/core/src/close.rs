@@ -21,9 +21,7 @@ use api::{
         FailWorkflowExecutionCommandAttributes,
     },
     common::v1::{Link, Payloads},
-    enums::v1::{
-        ContinueAsNewInitiator, ParentClosePolicy, RetryState, TimeoutType, WorkflowTaskFailedCause as Cause,
-    },
+    enums::v1::{ContinueAsNewInitiator, ParentClosePolicy, RetryState, TimeoutType, WorkflowTaskFailedCause as Cause},
     failure::v1::{Failure, TimeoutFailureInfo, failure::FailureInfo},
     history::v1::{
         HistoryEvent, WorkflowExecutionCanceledEventAttributes, WorkflowExecutionCompletedEventAttributes,
@@ -95,9 +93,7 @@ impl Next {
         let run_id = draft.env.run_id(u64::MAX);
         let retried = match &start.event.retry_policy {
             None => Err(RetryState::RetryPolicyNotSet),
-            Some(policy) => {
-                retry::next(policy, start.event.attempt, failure, draft.now(), start.execution_expires())
-            }
+            Some(policy) => retry::next(policy, start.event.attempt, failure, draft.now(), start.execution_expires()),
         };
         match retried {
             Ok(backoff) => Next {
@@ -214,11 +210,8 @@ pub(crate) fn time_out(draft: &mut Draft<'_>) {
     };
     // Past the execution's own end nothing comes after.
     let expired = draft.state.start.execution_expires().is_some_and(|expires| expires <= draft.now());
-    let next = if expired {
-        Next { retry_state: RetryState::Timeout, again: None }
-    } else {
-        Next::after(draft, &failure)
-    };
+    let next =
+        if expired { Next { retry_state: RetryState::Timeout, again: None } } else { Next::after(draft, &failure) };
     draft.record(Attributes::WorkflowExecutionTimedOutEventAttributes(WorkflowExecutionTimedOutEventAttributes {
         retry_state: next.retry_state as i32,
         new_execution_run_id: next.run_id(),

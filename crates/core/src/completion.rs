@@ -15,7 +15,7 @@ use crate::{
 };
 use api::{
     command::v1::{Command, command::Attributes as C},
-    enums::v1::{CommandType, EventType, WorkflowTaskFailedCause as Cause, WorkerVersioningMode},
+    enums::v1::{CommandType, EventType, WorkerVersioningMode, WorkflowTaskFailedCause as Cause},
     failure::v1::{Failure, ServerFailureInfo, failure::FailureInfo},
     history::v1::{WorkflowTaskCompletedEventAttributes, history_event::Attributes},
     protocol::v1::Message,
@@ -68,9 +68,7 @@ fn check_sequence(request: &Request) -> Result<(), Rejection> {
                 | CommandType::ContinueAsNewWorkflowExecution
         )
     });
-    let name = |command: &Command| {
-        crate::step::camel(kind(command).as_str_name().trim_start_matches("COMMAND_TYPE_"))
-    };
+    let name = |command: &Command| crate::step::camel(kind(command).as_str_name().trim_start_matches("COMMAND_TYPE_"));
     match closing {
         Some(at) if at + 1 < request.commands.len() => {
             let names: Vec<String> = request.commands.iter().map(name).collect();
@@ -92,7 +90,14 @@ fn refuse(draft: &mut Draft<'_>, task: StartedTask, bad: &BadCommand, request: &
         ..Failure::default()
     };
     update::abort_sent(draft);
-    workflow_task::fail(draft, task, bad.cause, Some(failure), request.identity.clone(), request.binary_checksum.clone());
+    workflow_task::fail(
+        draft,
+        task,
+        bad.cause,
+        Some(failure),
+        request.identity.clone(),
+        request.binary_checksum.clone(),
+    );
     if bad.terminate {
         draft.flush_buffered();
         close::terminate(draft, bad.message(), None, crate::terminate::SERVER_IDENTITY.to_owned(), Vec::new());
@@ -127,8 +132,10 @@ fn discard(draft: &mut Draft<'_>, task: &StartedTask, request: &Request) -> Repl
         }
     }
     update::reject_unprocessed(draft);
-    let mut done =
-        TaskCompleted { reset_to: Some(draft.state.recorded.progress.last_completed_started), ..TaskCompleted::default() };
+    let mut done = TaskCompleted {
+        reset_to: Some(draft.state.recorded.progress.last_completed_started),
+        ..TaskCompleted::default()
+    };
     if update::has_unsent(&draft.state) {
         workflow_task::schedule_speculative(draft);
         done.next = start_inline(draft, request, task);
@@ -147,7 +154,7 @@ fn heartbeats_too_long(draft: &Draft<'_>, task: &StartedTask) -> bool {
 }
 
 fn complete(draft: &mut Draft<'_>, mut task: StartedTask, request: &mut Request) -> Result<TaskCompleted, BadCommand> {
-    let waiting = draft.has_buffered() || update::has_unsent(&draft.state);
+    let waiting = draft.has_buffered();
     let heartbeat = is_heartbeat(request);
     workflow_task::record_pair(draft, &mut task);
     draft.set_workflow_task(WorkflowTask::None);
@@ -237,7 +244,11 @@ fn completed_event(task: &StartedTask, request: &mut Request) -> Attributes {
         sdk_metadata: request.sdk_metadata.take(),
         metering_metadata: request.metering_metadata.take(),
         versioning_behavior: if unversioned { 0 } else { request.versioning_behavior },
-        worker_deployment_name: request.deployment_options.as_ref().map(|it| it.deployment_name.clone()).unwrap_or_default(),
+        worker_deployment_name: request
+            .deployment_options
+            .as_ref()
+            .map(|it| it.deployment_name.clone())
+            .unwrap_or_default(),
         ..WorkflowTaskCompletedEventAttributes::default()
     })
 }
@@ -277,7 +288,12 @@ pub(crate) struct Commands {
 }
 
 impl Commands {
-    fn apply(&mut self, draft: &mut Draft<'_>, command: Command, messages: &mut [Option<Message>]) -> Result<(), BadCommand> {
+    fn apply(
+        &mut self,
+        draft: &mut Draft<'_>,
+        command: Command,
+        messages: &mut [Option<Message>],
+    ) -> Result<(), BadCommand> {
         let kind = CommandType::try_from(command.command_type).unwrap_or(CommandType::Unspecified);
         let events_before = draft.step.events.len();
         let Some(attributes) = command.attributes else {
@@ -294,7 +310,9 @@ impl Commands {
             C::ContinueAsNewWorkflowExecutionCommandAttributes(it) => continue_as_new::on_command(draft, self, it)?,
             C::RequestCancelExternalWorkflowExecutionCommandAttributes(it) => external::on_cancel(draft, self, it)?,
             C::SignalExternalWorkflowExecutionCommandAttributes(it) => external::on_signal(draft, self, it)?,
-            C::UpsertWorkflowSearchAttributesCommandAttributes(it) => properties::on_search_attributes(draft, self, it)?,
+            C::UpsertWorkflowSearchAttributesCommandAttributes(it) => {
+                properties::on_search_attributes(draft, self, it)?
+            }
             C::ModifyWorkflowPropertiesCommandAttributes(it) => properties::on_memo(draft, self, it)?,
             C::RecordMarkerCommandAttributes(it) => properties::on_marker(draft, self, it)?,
             C::StartChildWorkflowExecutionCommandAttributes(it) => {
@@ -350,14 +368,18 @@ impl Commands {
 fn absent(kind: CommandType, number: i32) -> BadCommand {
     let (cause, name) = match kind {
         CommandType::ScheduleActivityTask => (Cause::BadScheduleActivityAttributes, "ScheduleActivityTask"),
-        CommandType::RequestCancelActivityTask => (Cause::BadRequestCancelActivityAttributes, "RequestCancelActivityTask"),
+        CommandType::RequestCancelActivityTask => {
+            (Cause::BadRequestCancelActivityAttributes, "RequestCancelActivityTask")
+        }
         CommandType::StartTimer => (Cause::BadStartTimerAttributes, "StartTimer"),
         CommandType::CancelTimer => (Cause::BadCancelTimerAttributes, "CancelTimer"),
         CommandType::CompleteWorkflowExecution => {
             (Cause::BadCompleteWorkflowExecutionAttributes, "CompleteWorkflowExecution")
         }
         CommandType::FailWorkflowExecution => (Cause::BadFailWorkflowExecutionAttributes, "FailWorkflowExecution"),
-        CommandType::CancelWorkflowExecution => (Cause::BadCancelWorkflowExecutionAttributes, "CancelWorkflowExecution"),
+        CommandType::CancelWorkflowExecution => {
+            (Cause::BadCancelWorkflowExecutionAttributes, "CancelWorkflowExecution")
+        }
         CommandType::ContinueAsNewWorkflowExecution => {
             (Cause::BadContinueAsNewAttributes, "ContinueAsNewWorkflowExecution")
         }
@@ -372,7 +394,9 @@ fn absent(kind: CommandType, number: i32) -> BadCommand {
             (Cause::BadModifyWorkflowPropertiesAttributes, "ModifyWorkflowProperties")
         }
         CommandType::RecordMarker => (Cause::BadRecordMarkerAttributes, "RecordMarker"),
-        CommandType::StartChildWorkflowExecution => (Cause::BadStartChildExecutionAttributes, "StartChildWorkflowExecution"),
+        CommandType::StartChildWorkflowExecution => {
+            (Cause::BadStartChildExecutionAttributes, "StartChildWorkflowExecution")
+        }
         CommandType::ProtocolMessage => (Cause::BadUpdateWorkflowExecutionMessage, "ProtocolMessage"),
         CommandType::ScheduleNexusOperation => (Cause::BadScheduleNexusOperationAttributes, "ScheduleNexusOperation"),
         CommandType::RequestCancelNexusOperation => {

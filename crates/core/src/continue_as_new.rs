@@ -2,8 +2,8 @@
 
 use crate::{
     activity::check_queue_name,
-    completion::Commands,
     close,
+    completion::Commands,
     draft::Draft,
     retry, search_attributes,
     start::{self, Begin},
@@ -125,8 +125,9 @@ fn normalize(
     }
     queue.kind = TaskQueueKind::Normal as i32;
     let queue = queue.name.clone();
-    check_queue_name(&queue, limits.id_length_max)
-        .map_err(|text| bad(format!("error validating {name} TaskQueue: {text}. WorkflowType={kind} TaskQueue={queue}")))?;
+    check_queue_name(&queue, limits.id_length_max).map_err(|text| {
+        bad(format!("error validating {name} TaskQueue: {text}. WorkflowType={kind} TaskQueue={queue}"))
+    })?;
     for (what, timeout) in [
         ("WorkflowRunTimeout", &command.workflow_run_timeout),
         ("WorkflowTaskTimeout", &command.workflow_task_timeout),
@@ -134,7 +135,7 @@ fn normalize(
     ] {
         if timeout.as_ref().is_some_and(|it| it.seconds < 0 || it.nanos < 0) {
             return Err(bad(format!(
-                "Invalid {what} on {name}: negative timer duration. WorkflowType={kind} TaskQueue={queue}"
+                "Invalid {what} on {name}: negative duration. WorkflowType={kind} TaskQueue={queue}"
             )));
         }
     }
@@ -146,12 +147,14 @@ fn normalize(
     }
     if let Some(attributes) = &command.search_attributes {
         let namespace = draft.env.namespace;
-        search_attributes::decode(attributes, &namespace.name, &namespace.search_attributes, limits).map_err(|text| {
-            BadCommand::new(
-                Cause::BadSearchAttributes,
-                format!("invalid SearchAttributes on {name}: {text}. WorkflowType={kind} TaskQueue={queue}"),
-            )
-        })?;
+        search_attributes::decode(attributes, &namespace.name, &namespace.search_attributes, limits).map_err(
+            |text| {
+                BadCommand::new(
+                    Cause::BadSearchAttributes,
+                    format!("invalid SearchAttributes on {name}: {text}. WorkflowType={kind} TaskQueue={queue}"),
+                )
+            },
+        )?;
     }
     let bytes = command.input.as_ref().map_or(0, Message::encoded_len);
     if bytes > limits.blob_size_bytes_max {

@@ -5,7 +5,10 @@
 use crate::time::Timestamp;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use croner::{Cron, parser::{CronParser, Seconds, Year}};
+use croner::{
+    Cron,
+    parser::{CronParser, Seconds, Year},
+};
 use std::time::Duration;
 
 enum Schedule {
@@ -48,7 +51,8 @@ fn parse(text: &str) -> Option<Schedule> {
     if let Some(interval) = fields.strip_prefix("@every ") {
         let interval = go_duration(interval.trim())?;
         // Below a second it would be a busy loop.
-        return (interval >= Duration::from_secs(1)).then_some(Schedule::Every(Duration::from_secs(interval.as_secs())));
+        return (interval >= Duration::from_secs(1))
+            .then_some(Schedule::Every(Duration::from_secs(interval.as_secs())));
     }
     let fields = match fields {
         "@yearly" | "@annually" => "0 0 1 1 *",
@@ -113,7 +117,10 @@ mod tests {
 
     #[test]
     fn a_zone_moves_the_day() {
-        assert_eq!(next("CRON_TZ=Asia/Tokyo 0 0 * * *", "2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z"), Some(15 * 3600));
+        assert_eq!(
+            next("CRON_TZ=Asia/Tokyo 0 0 * * *", "2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z"),
+            Some(15 * 3600)
+        );
     }
 
     #[test]

@@ -166,7 +166,9 @@ impl<'a> Draft<'a> {
         let activity = |scheduled: EventId| {
             // The started event was flushed before it: it is the latest one for this activity.
             self.step.events.iter().rev().find_map(|event| match &event.attributes {
-                Some(A::ActivityTaskStartedEventAttributes(it)) if it.scheduled_event_id == scheduled => Some(event.event_id),
+                Some(A::ActivityTaskStartedEventAttributes(it)) if it.scheduled_event_id == scheduled => {
+                    Some(event.event_id)
+                }
                 _ => None,
             })
         };
@@ -407,8 +409,12 @@ pub fn event_type(attributes: &Attributes) -> EventType {
         A::RequestCancelExternalWorkflowExecutionFailedEventAttributes(_) => {
             EventType::RequestCancelExternalWorkflowExecutionFailed
         }
-        A::ExternalWorkflowExecutionCancelRequestedEventAttributes(_) => EventType::ExternalWorkflowExecutionCancelRequested,
-        A::SignalExternalWorkflowExecutionInitiatedEventAttributes(_) => EventType::SignalExternalWorkflowExecutionInitiated,
+        A::ExternalWorkflowExecutionCancelRequestedEventAttributes(_) => {
+            EventType::ExternalWorkflowExecutionCancelRequested
+        }
+        A::SignalExternalWorkflowExecutionInitiatedEventAttributes(_) => {
+            EventType::SignalExternalWorkflowExecutionInitiated
+        }
         A::SignalExternalWorkflowExecutionFailedEventAttributes(_) => EventType::SignalExternalWorkflowExecutionFailed,
         A::ExternalWorkflowExecutionSignaledEventAttributes(_) => EventType::ExternalWorkflowExecutionSignaled,
         A::UpsertWorkflowSearchAttributesEventAttributes(_) => EventType::UpsertWorkflowSearchAttributes,

@@ -59,7 +59,9 @@ fn check_target(
         ));
     }
     if !run_id.is_empty() && run_id.parse::<Uuid>().is_err() {
-        return bad(format!("Invalid RunId set on {command}. WorkflowId={workflow_id} RunId={run_id} Namespace={namespace}"));
+        return bad(format!(
+            "Invalid RunId set on {command}. WorkflowId={workflow_id} RunId={run_id} Namespace={namespace}"
+        ));
     }
     Ok(())
 }
@@ -218,8 +220,8 @@ pub(crate) fn on_signaled(
             workflow_execution: target(&external),
             control: external.control.clone(),
         }),
-        Some(cause) => {
-            A::SignalExternalWorkflowExecutionFailedEventAttributes(SignalExternalWorkflowExecutionFailedEventAttributes {
+        Some(cause) => A::SignalExternalWorkflowExecutionFailedEventAttributes(
+            SignalExternalWorkflowExecutionFailedEventAttributes {
                 cause: cause as i32,
                 workflow_task_completed_event_id: external.task_completed,
                 namespace,
@@ -227,8 +229,8 @@ pub(crate) fn on_signaled(
                 workflow_execution: target(&external),
                 initiated_event_id: initiated,
                 control: external.control.clone(),
-            })
-        }
+            },
+        ),
     };
     answer(draft, attributes, ItemRef::ExternalSignal(initiated))
 }

@@ -41,8 +41,12 @@ pub fn fold(state: &mut MutableState, event: &HistoryEvent) {
         }
         A::ActivityTaskScheduledEventAttributes(it) => {
             recorded.activity_ids.insert(it.activity_id.clone(), id);
-            let facts =
-                ActivityFacts { scheduled: id, scheduled_at: at, attributes: Proto(it.clone()), cancel_requested: None };
+            let facts = ActivityFacts {
+                scheduled: id,
+                scheduled_at: at,
+                attributes: Proto(it.clone()),
+                cancel_requested: None,
+            };
             recorded.activities.insert(id, Arc::new(facts));
         }
         A::ActivityTaskCancelRequestedEventAttributes(it) => {
@@ -151,9 +155,13 @@ pub fn fold(state: &mut MutableState, event: &HistoryEvent) {
                 update.completed = Some(id);
             }
         }
-        A::WorkflowExecutionCompletedEventAttributes(it) => close(recorded, at, Status::Completed, &it.new_execution_run_id),
+        A::WorkflowExecutionCompletedEventAttributes(it) => {
+            close(recorded, at, Status::Completed, &it.new_execution_run_id)
+        }
         A::WorkflowExecutionFailedEventAttributes(it) => close(recorded, at, Status::Failed, &it.new_execution_run_id),
-        A::WorkflowExecutionTimedOutEventAttributes(it) => close(recorded, at, Status::TimedOut, &it.new_execution_run_id),
+        A::WorkflowExecutionTimedOutEventAttributes(it) => {
+            close(recorded, at, Status::TimedOut, &it.new_execution_run_id)
+        }
         A::WorkflowExecutionCanceledEventAttributes(_) => close(recorded, at, Status::Canceled, ""),
         A::WorkflowExecutionTerminatedEventAttributes(_) => close(recorded, at, Status::Terminated, ""),
         A::WorkflowExecutionContinuedAsNewEventAttributes(it) => {
@@ -184,7 +192,9 @@ pub fn touched(event: &HistoryEvent) -> Option<ItemRef> {
         A::ChildWorkflowExecutionTimedOutEventAttributes(it) => Some(ItemRef::Child(it.initiated_event_id)),
         A::ChildWorkflowExecutionTerminatedEventAttributes(it) => Some(ItemRef::Child(it.initiated_event_id)),
         A::SignalExternalWorkflowExecutionInitiatedEventAttributes(_) => Some(ItemRef::ExternalSignal(event.event_id)),
-        A::SignalExternalWorkflowExecutionFailedEventAttributes(it) => Some(ItemRef::ExternalSignal(it.initiated_event_id)),
+        A::SignalExternalWorkflowExecutionFailedEventAttributes(it) => {
+            Some(ItemRef::ExternalSignal(it.initiated_event_id))
+        }
         A::ExternalWorkflowExecutionSignaledEventAttributes(it) => Some(ItemRef::ExternalSignal(it.initiated_event_id)),
         A::RequestCancelExternalWorkflowExecutionInitiatedEventAttributes(_) => {
             Some(ItemRef::ExternalCancel(event.event_id))

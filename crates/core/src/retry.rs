@@ -1,6 +1,9 @@
 //! Retry policies: filling in defaults, validation, and whether and when the next attempt comes.
 
-use crate::{limits::RetryPolicyDefaults, time::{Timestamp, duration, wire}};
+use crate::{
+    limits::RetryPolicyDefaults,
+    time::{Timestamp, duration, wire},
+};
 use api::{
     common::v1::RetryPolicy,
     enums::v1::{RetryState, TimeoutType},
@@ -21,7 +24,8 @@ pub fn fill(policy: &mut RetryPolicy, defaults: &RetryPolicyDefaults) {
     }
     if is_unset(policy.maximum_interval.as_ref()) {
         let initial = duration(policy.initial_interval.as_ref());
-        policy.maximum_interval = wire(initial.mul_f64(defaults.maximum_interval_coefficient).min(crate::time::DURATION_MAX));
+        policy.maximum_interval =
+            wire(initial.mul_f64(defaults.maximum_interval_coefficient).min(crate::time::DURATION_MAX));
     }
     if policy.backoff_coefficient == 0.0 {
         policy.backoff_coefficient = defaults.backoff_coefficient;
@@ -41,13 +45,13 @@ pub fn validate(policy: &RetryPolicy) -> Result<(), String> {
     }
     let negative = |it: Option<&prost_types::Duration>| it.is_some_and(|it| it.seconds < 0 || it.nanos < 0);
     if negative(policy.initial_interval.as_ref()) {
-        return Err("invalid InitialInterval set on retry policy: negative timer duration".into());
+        return Err("invalid InitialInterval set on retry policy: negative duration".into());
     }
     if policy.backoff_coefficient < 1.0 || policy.backoff_coefficient.is_nan() {
         return Err("BackoffCoefficient cannot be less than 1 on retry policy.".into());
     }
     if negative(policy.maximum_interval.as_ref()) {
-        return Err("invalid MaximumInterval set on retry policy: negative timer duration".into());
+        return Err("invalid MaximumInterval set on retry policy: negative duration".into());
     }
     let (initial, maximum) = (duration(policy.initial_interval.as_ref()), duration(policy.maximum_interval.as_ref()));
     if !maximum.is_zero() && maximum < initial {
@@ -58,9 +62,14 @@ pub fn validate(policy: &RetryPolicy) -> Result<(), String> {
     }
     for listed in &policy.non_retryable_error_types {
         if let Some(name) = listed.strip_prefix(TIMEOUT_PREFIX)
-            && ![TimeoutType::StartToClose, TimeoutType::Heartbeat, TimeoutType::ScheduleToStart, TimeoutType::ScheduleToClose]
-                .iter()
-                .any(|it| timeout_name(*it) == name)
+            && ![
+                TimeoutType::StartToClose,
+                TimeoutType::Heartbeat,
+                TimeoutType::ScheduleToStart,
+                TimeoutType::ScheduleToClose,
+            ]
+            .iter()
+            .any(|it| timeout_name(*it) == name)
         {
             return Err(format!("Invalid timeout type value: {name}."));
         }

@@ -9,14 +9,14 @@
 //! - A custom name is never a system or predefined one, and never starts with `Temporal`.
 //! - What [`decode`] accepts has, for every name, the type that the namespace or the list below gives it.
 
+use crate::limits::Limits;
+use crate::time::Timestamp;
 use api::common::v1::{Payload, SearchAttributes};
 use api::enums::v1::IndexedValueType::{self, Bool, Datetime, Double, Int, Keyword, KeywordList, Text};
 use bytes::Bytes;
 use prost::Message;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use crate::limits::Limits;
-use crate::time::Timestamp;
 
 /// A search attribute's value.
 #[derive(Debug, Clone, PartialEq)]
@@ -165,8 +165,7 @@ pub fn decode(
         let Some(kind) = find(PREDEFINED, name).or_else(|| schema.get(name).copied()) else {
             return Err(Refused::ReadOnly { name: name.clone() });
         };
-        let value = decode_value(payload, kind)
-            .map_err(|value| Refused::Value { name: name.clone(), kind, value })?;
+        let value = decode_value(payload, kind).map_err(|value| Refused::Value { name: name.clone(), kind, value })?;
         decoded.push((name.clone(), value));
     }
     check_sizes(attributes, limits)?;
@@ -257,8 +256,10 @@ fn decode_list(json: &Value) -> Option<Option<AttributeValue>> {
         _ => return None,
     };
     // A null item counts as an empty string, as the reference decodes it.
-    let texts: Option<Vec<String>> =
-        items.iter().map(|item| if item.is_null() { Some(String::new()) } else { item.as_str().map(str::to_owned) }).collect();
+    let texts: Option<Vec<String>> = items
+        .iter()
+        .map(|item| if item.is_null() { Some(String::new()) } else { item.as_str().map(str::to_owned) })
+        .collect();
     Some((!items.is_empty()).then_some(AttributeValue::KeywordList(texts?)))
 }
 

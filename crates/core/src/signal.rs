@@ -53,7 +53,11 @@ pub(crate) fn record(draft: &mut Draft<'_>, signal: Signal) {
         request_id: signal.request_id,
         ..WorkflowExecutionSignaledEventAttributes::default()
     });
-    draft.record_external(HistoryEvent { attributes: Some(attributes), links: signal.links, ..HistoryEvent::default() });
+    draft.record_external(HistoryEvent {
+        attributes: Some(attributes),
+        links: signal.links,
+        ..HistoryEvent::default()
+    });
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use crate::{
 };
 use api::{
     common::v1::Link,
+    enums::v1::ContinueAsNewInitiator,
     history::v1::{
         HistoryEvent, WorkflowExecutionOptionsUpdatedEventAttributes, WorkflowExecutionStartedEventAttributes,
         history_event::Attributes,
@@ -147,6 +148,7 @@ pub fn from_request(mut request: Request, run_id: Uuid, env: &Env<'_>) -> Result
         identity: request.identity.clone(),
         retry_policy: request.retry_policy,
         attempt: 1,
+        initiator: if request.cron_schedule.is_empty() { 0 } else { ContinueAsNewInitiator::CronSchedule as i32 },
         workflow_execution_expiration_time: (!execution_timeout.is_zero())
             .then(|| (env.now + backoff + execution_timeout).into()),
         cron_schedule: request.cron_schedule,
@@ -194,13 +196,13 @@ fn validate(request: &Request, env: &Env<'_>) -> Result<(), String> {
         return Err(format!("cannot use internal per-namespace task queue:{queue}"));
     }
     for (what, value) in [
-        ("WorkflowExecutionTimeout", &request.workflow_execution_timeout),
-        ("WorkflowRunTimeout", &request.workflow_run_timeout),
-        ("WorkflowTaskTimeout", &request.workflow_task_timeout),
-        ("WorkflowStartDelay", &request.workflow_start_delay),
+        ("WorkflowExecutionTimeoutSeconds", &request.workflow_execution_timeout),
+        ("WorkflowRunTimeoutSeconds", &request.workflow_run_timeout),
+        ("WorkflowTaskTimeoutSeconds", &request.workflow_task_timeout),
+        ("WorkflowStartDelaySeconds", &request.workflow_start_delay),
     ] {
         if value.as_ref().is_some_and(|it| it.seconds < 0 || it.nanos < 0) {
-            return Err(format!("Invalid {what}: negative timer duration"));
+            return Err(format!("An invalid {what} is set on request. cause: negative duration"));
         }
     }
     if !cron::is_valid(&request.cron_schedule) {
@@ -245,7 +247,11 @@ pub fn check_user_metadata(metadata: Option<&api::sdk::v1::UserMetadata>, limits
 /// Links of one request.
 pub fn check_links(links: &[Link], limits: &Limits) -> Result<(), String> {
     if links.len() > limits.links_per_request_max {
-        return Err(format!("cannot attach more than {} links per request, got {}", limits.links_per_request_max, links.len()));
+        return Err(format!(
+            "cannot attach more than {} links per request, got {}",
+            limits.links_per_request_max,
+            links.len()
+        ));
     }
     for link in links {
         if link.encoded_len() > limits.link_bytes_max {

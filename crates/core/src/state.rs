@@ -73,8 +73,8 @@ impl Start {
 
     /// When the run times out, if it does: its own timeout counts from the first workflow task's back-off on.
     pub fn run_expires(&self) -> Option<Timestamp> {
-        let run = (!self.run_timeout().is_zero())
-            .then(|| self.started_at + self.first_task_backoff() + self.run_timeout());
+        let run =
+            (!self.run_timeout().is_zero()).then(|| self.started_at + self.first_task_backoff() + self.run_timeout());
         [run, self.execution_expires()].into_iter().flatten().min()
     }
 
@@ -566,9 +566,8 @@ impl Activity {
     pub fn deadline(&self) -> Option<Timestamp> {
         let own = match &self.attempt.phase {
             ActivityPhase::BackingOff => Some(self.attempt.attempt_scheduled_at),
-            ActivityPhase::Queued { .. } => {
-                (!self.schedule_to_start().is_zero()).then(|| self.attempt.attempt_scheduled_at + self.schedule_to_start())
-            }
+            ActivityPhase::Queued { .. } => (!self.schedule_to_start().is_zero())
+                .then(|| self.attempt.attempt_scheduled_at + self.schedule_to_start()),
             ActivityPhase::Started { at, .. } => {
                 let close = (!self.start_to_close().is_zero()).then(|| *at + self.start_to_close());
                 let beat = (!self.heartbeat().is_zero())

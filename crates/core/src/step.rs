@@ -21,7 +21,10 @@ use api::{
     protocol::v1::Message,
     update::v1::Outcome,
 };
-use std::{collections::{BTreeMap, BTreeSet}, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 use uuid::Uuid;
 
 /// What a step may know of the world.
@@ -71,27 +74,89 @@ impl Env<'_> {
 pub enum Input {
     Signal(Signal),
     RequestCancel(CancelRequest),
-    Terminate { reason: String, details: Option<Payloads>, identity: String, links: Vec<api::common::v1::Link> },
+    Terminate {
+        reason: String,
+        details: Option<Payloads>,
+        identity: String,
+        links: Vec<api::common::v1::Link>,
+    },
     /// A start with the same id was answered with this run: remember its request id.
-    AttachRequest { request_id: String, identity: String, event: bool },
-    StartWorkflowTask { scheduled: EventId, task: i64, identity: String, request_id: String, sticky: bool },
+    AttachRequest {
+        request_id: String,
+        identity: String,
+        event: bool,
+    },
+    StartWorkflowTask {
+        scheduled: EventId,
+        task: i64,
+        identity: String,
+        request_id: String,
+        sticky: bool,
+    },
     CompleteWorkflowTask(Box<TaskCompletion>),
-    FailWorkflowTask { token: TaskToken, cause: WorkflowTaskFailedCause, failure: Option<Failure>, identity: String, binary_checksum: String },
+    FailWorkflowTask {
+        token: TaskToken,
+        cause: WorkflowTaskFailedCause,
+        failure: Option<Failure>,
+        identity: String,
+        binary_checksum: String,
+    },
     /// The sticky queue that the scheduled task waits in has no worker.
-    StickyUnavailable { scheduled: EventId },
+    StickyUnavailable {
+        scheduled: EventId,
+    },
     ResetSticky,
-    StartActivity { scheduled: EventId, task: i64, identity: String, request_id: String },
-    CompleteActivity { activity: ActivityRef, result: Option<Payloads>, identity: String },
-    FailActivity { activity: ActivityRef, failure: Option<Failure>, last_heartbeat: Option<Payloads>, identity: String },
-    CancelActivity { activity: ActivityRef, details: Option<Payloads>, identity: String },
-    Heartbeat { activity: ActivityRef, details: Option<Payloads>, identity: String },
+    StartActivity {
+        scheduled: EventId,
+        task: i64,
+        identity: String,
+        request_id: String,
+    },
+    CompleteActivity {
+        activity: ActivityRef,
+        result: Option<Payloads>,
+        identity: String,
+    },
+    FailActivity {
+        activity: ActivityRef,
+        failure: Option<Failure>,
+        last_heartbeat: Option<Payloads>,
+        identity: String,
+    },
+    CancelActivity {
+        activity: ActivityRef,
+        details: Option<Payloads>,
+        identity: String,
+    },
+    Heartbeat {
+        activity: ActivityRef,
+        details: Option<Payloads>,
+        identity: String,
+    },
     /// Time has passed.
     Wake,
-    ChildStarted { initiated: EventId, run_id: Uuid },
-    ChildStartFailed { initiated: EventId, cause: api::enums::v1::StartChildWorkflowExecutionFailedCause },
-    ChildClosed { initiated: EventId, workflow_id: String, run_id: Uuid, outcome: Box<ChildOutcome> },
-    ExternalSignaled { initiated: EventId, failed: Option<api::enums::v1::SignalExternalWorkflowExecutionFailedCause> },
-    ExternalCanceled { initiated: EventId, failed: Option<api::enums::v1::CancelExternalWorkflowExecutionFailedCause> },
+    ChildStarted {
+        initiated: EventId,
+        run_id: Uuid,
+    },
+    ChildStartFailed {
+        initiated: EventId,
+        cause: api::enums::v1::StartChildWorkflowExecutionFailedCause,
+    },
+    ChildClosed {
+        initiated: EventId,
+        workflow_id: String,
+        run_id: Uuid,
+        outcome: Box<ChildOutcome>,
+    },
+    ExternalSignaled {
+        initiated: EventId,
+        failed: Option<api::enums::v1::SignalExternalWorkflowExecutionFailedCause>,
+    },
+    ExternalCanceled {
+        initiated: EventId,
+        failed: Option<api::enums::v1::CancelExternalWorkflowExecutionFailedCause>,
+    },
     Update(Box<api::update::v1::Request>),
 }
 
@@ -225,7 +290,10 @@ pub enum Reply {
     TaskRefused(String),
     /// A chain of workflow task heartbeats went on for too long.
     TaskTimedOut,
-    Heartbeat { cancel_requested: bool, reset: bool },
+    Heartbeat {
+        cancel_requested: bool,
+        reset: bool,
+    },
     /// The update exists already or has been admitted; its stage is in the state or will be in a notice.
     Update(update::Stage),
 }
@@ -326,8 +394,12 @@ fn apply(draft: &mut Draft<'_>, input: Input) -> Result<Reply, Rejection> {
     match input {
         Input::Signal(signal) => signal::on_signal(draft, signal),
         Input::RequestCancel(request) => cancel::on_request(draft, request),
-        Input::Terminate { reason, details, identity, links } => terminate::on_terminate(draft, reason, details, identity, links),
-        Input::AttachRequest { request_id, identity, event } => crate::start::on_attach(draft, request_id, identity, event),
+        Input::Terminate { reason, details, identity, links } => {
+            terminate::on_terminate(draft, reason, details, identity, links)
+        }
+        Input::AttachRequest { request_id, identity, event } => {
+            crate::start::on_attach(draft, request_id, identity, event)
+        }
         Input::StartWorkflowTask { scheduled, task, identity, request_id, sticky } => {
             workflow_task::on_start(draft, scheduled, task, identity, request_id, sticky)
         }
@@ -344,11 +416,15 @@ fn apply(draft: &mut Draft<'_>, input: Input) -> Result<Reply, Rejection> {
         Input::StartActivity { scheduled, task, identity, request_id } => {
             activity::on_start(draft, scheduled, task, identity, request_id)
         }
-        Input::CompleteActivity { activity, result, identity } => activity::on_complete(draft, activity, result, identity),
+        Input::CompleteActivity { activity, result, identity } => {
+            activity::on_complete(draft, activity, result, identity)
+        }
         Input::FailActivity { activity, failure, last_heartbeat, identity } => {
             activity::on_fail(draft, activity, failure, last_heartbeat, identity)
         }
-        Input::CancelActivity { activity, details, identity } => activity::on_cancel(draft, activity, details, identity),
+        Input::CancelActivity { activity, details, identity } => {
+            activity::on_cancel(draft, activity, details, identity)
+        }
         Input::Heartbeat { activity, details, identity } => activity::on_heartbeat(draft, activity, details, identity),
         Input::Wake => wake::on_wake(draft),
         Input::ChildStarted { initiated, run_id } => child::on_started(draft, initiated, run_id),
@@ -375,12 +451,13 @@ fn refuse_closed(draft: &mut Draft<'_>, input: Input) -> Result<Reply, Rejection
         Input::Update(request) => update::on_request_when_closed(draft, *request),
         Input::RequestCancel(request) => crate::cancel::on_request_when_closed(draft, &request),
         Input::CompleteWorkflowTask(_) | Input::FailWorkflowTask { .. } => Err(Rejection::StaleWorkflowTask),
-        Input::StartWorkflowTask { scheduled, .. } | Input::StickyUnavailable { scheduled } | Input::StartActivity { scheduled, .. } => {
-            Err(Rejection::StaleTask { scheduled })
-        }
-        Input::CompleteActivity { .. } | Input::FailActivity { .. } | Input::CancelActivity { .. } | Input::Heartbeat { .. } => {
-            Err(Rejection::Closed)
-        }
+        Input::StartWorkflowTask { scheduled, .. }
+        | Input::StickyUnavailable { scheduled }
+        | Input::StartActivity { scheduled, .. } => Err(Rejection::StaleTask { scheduled }),
+        Input::CompleteActivity { .. }
+        | Input::FailActivity { .. }
+        | Input::CancelActivity { .. }
+        | Input::Heartbeat { .. } => Err(Rejection::Closed),
         Input::Signal(_) | Input::Terminate { .. } | Input::AttachRequest { .. } => Err(Rejection::Closed),
     }
 }
@@ -424,7 +501,10 @@ pub fn camel(name: &str) -> String {
     name.split('_')
         .map(|word| {
             let mut letters = word.chars();
-            letters.next().map(|first| first.to_ascii_uppercase().to_string() + &letters.as_str().to_ascii_lowercase()).unwrap_or_default()
+            letters
+                .next()
+                .map(|first| first.to_ascii_uppercase().to_string() + &letters.as_str().to_ascii_lowercase())
+                .unwrap_or_default()
         })
         .collect()
 }

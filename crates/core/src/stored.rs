@@ -24,7 +24,10 @@ use std::sync::Arc;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum StoredItem {
     /// The attempt is absent once the activity is over, while its closing event is still buffered.
-    Activity { facts: Arc<ActivityFacts>, attempt: Option<Arc<ActivityAttempt>> },
+    Activity {
+        facts: Arc<ActivityFacts>,
+        attempt: Option<Arc<ActivityAttempt>>,
+    },
     Timer(OpenTimer),
     Child(Arc<Child>),
     ExternalSignal(Arc<External>),

@@ -33,7 +33,7 @@ pub(crate) fn on_start(
     if command.start_to_fire_timeout.as_ref().is_some_and(|it| it.seconds < 0 || it.nanos < 0) {
         return Err(BadCommand::new(
             Cause::BadStartTimerAttributes,
-            format!("An invalid StartToFireTimeout is set on StartTimerCommand: negative timer duration. TimerId={id}"),
+            format!("An invalid StartToFireTimeout is set on StartTimerCommand: negative duration. TimerId={id}"),
         ));
     }
     if draft.state.recorded.timers.contains_key(&id) {

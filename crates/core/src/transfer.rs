@@ -1,11 +1,7 @@
 //! Work that a step owes to other runs. The engine carries it out at least once; every receiver recognises a
 //! repetition by the initiating event or the request id.
 
-use crate::{
-    ids::EventId,
-    proto::Proto,
-    state::Parent,
-};
+use crate::{ids::EventId, proto::Proto, state::Parent};
 use api::{
     common::v1::{Header, Link, Payloads, WorkflowExecution},
     history::v1::{HistoryEvent, StartChildWorkflowExecutionInitiatedEventAttributes},
@@ -33,12 +29,27 @@ pub enum Transfer {
         child_only: bool,
         request_id: Uuid,
     },
-    CancelExternal { initiated: EventId, target: Proto<WorkflowExecution>, reason: String, child_only: bool, request_id: Uuid },
+    CancelExternal {
+        initiated: EventId,
+        target: Proto<WorkflowExecution>,
+        reason: String,
+        child_only: bool,
+        request_id: Uuid,
+    },
     /// This run's chain has ended: tell the parent.
-    ChildClosed { parent: ParentRef, event: Proto<HistoryEvent> },
+    ChildClosed {
+        parent: ParentRef,
+        event: Proto<HistoryEvent>,
+    },
     /// The parent has closed: end or cancel a child.
-    TerminateChild { workflow_id: String, first_run_id: Uuid },
-    CancelChild { workflow_id: String, first_run_id: Uuid },
+    TerminateChild {
+        workflow_id: String,
+        first_run_id: Uuid,
+    },
+    CancelChild {
+        workflow_id: String,
+        first_run_id: Uuid,
+    },
 }
 
 /// A parent as a closing child refers to it.

@@ -98,7 +98,7 @@ fn check_limits(draft: &Draft<'_>, request: &Request) -> Result<(), Rejection> {
     if in_flight >= limits.updates_in_flight_max {
         return Err(Rejection::LimitExceeded {
             text: format!(
-                "limit on number of concurrent in-flight updates has been reached: {in_flight} in flight, limit {}",
+                "limit on number of concurrent in-flight updates has been reached ({}): {in_flight} in flight",
                 limits.updates_in_flight_max
             ),
         });
@@ -107,7 +107,7 @@ fn check_limits(draft: &Draft<'_>, request: &Request) -> Result<(), Rejection> {
     if bytes > limits.update_in_flight_payload_bytes_max as u64 {
         return Err(Rejection::LimitExceeded {
             text: format!(
-                "limit on the size of in-flight updates has been reached: {bytes} bytes, limit {}",
+                "limit on total payload size of in-flight updates has been reached ({} bytes): {bytes} bytes",
                 limits.update_in_flight_payload_bytes_max
             ),
         });

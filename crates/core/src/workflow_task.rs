@@ -138,32 +138,57 @@ fn started_event(task: &StartedTask) -> Attributes {
     })
 }
 
-/// The events of a task that history does not hold, as a worker or a reader of history sees them.
-pub fn unrecorded_pair(task: &StartedTask, queue: &str) -> Vec<HistoryEvent> {
-    if task.class == TaskClass::Normal {
-        return Vec::new();
+/// What a reader of history sees of a task that history does not hold yet.
+pub fn unrecorded_events(task: &WorkflowTask, queue: &str) -> Vec<HistoryEvent> {
+    match task {
+        WorkflowTask::Started(task) => unrecorded_pair(task, queue),
+        WorkflowTask::Scheduled(task) if task.class != TaskClass::Normal => {
+            vec![unrecorded_scheduled(task.scheduled, task.scheduled_at, task.start_to_close, task.attempt, queue)]
+        }
+        WorkflowTask::None | WorkflowTask::Scheduled(_) => Vec::new(),
     }
-    let scheduled = Attributes::WorkflowTaskScheduledEventAttributes(WorkflowTaskScheduledEventAttributes {
+}
+
+fn unrecorded_scheduled(
+    id: EventId,
+    at: Timestamp,
+    start_to_close: Duration,
+    attempt: i32,
+    queue: &str,
+) -> HistoryEvent {
+    let attributes = WorkflowTaskScheduledEventAttributes {
         task_queue: Some(TaskQueue {
             name: queue.to_owned(),
             kind: api::enums::v1::TaskQueueKind::Normal as i32,
             normal_name: String::new(),
         }),
-        start_to_close_timeout: wire(task.start_to_close),
-        attempt: task.attempt,
-    });
-    let event = |id: EventId, at: Timestamp, kind: EventType, attributes: Attributes| HistoryEvent {
+        start_to_close_timeout: wire(start_to_close),
+        attempt,
+    };
+    HistoryEvent {
         event_id: id,
         event_time: Some(at.into()),
-        event_type: kind as i32,
+        event_type: EventType::WorkflowTaskScheduled as i32,
         task_id: id,
-        attributes: Some(attributes),
+        attributes: Some(Attributes::WorkflowTaskScheduledEventAttributes(attributes)),
+        ..HistoryEvent::default()
+    }
+}
+
+/// The events of a started task that history does not hold, as a worker gets them.
+pub fn unrecorded_pair(task: &StartedTask, queue: &str) -> Vec<HistoryEvent> {
+    if task.class == TaskClass::Normal {
+        return Vec::new();
+    }
+    let started = HistoryEvent {
+        event_id: task.started,
+        event_time: Some(task.started_at.into()),
+        event_type: EventType::WorkflowTaskStarted as i32,
+        task_id: task.started,
+        attributes: Some(started_event(task)),
         ..HistoryEvent::default()
     };
-    vec![
-        event(task.scheduled, task.scheduled_at, EventType::WorkflowTaskScheduled, scheduled),
-        event(task.started, task.started_at, EventType::WorkflowTaskStarted, started_event(task)),
-    ]
+    vec![unrecorded_scheduled(task.scheduled, task.scheduled_at, task.start_to_close, task.attempt, queue), started]
 }
 
 /// Writes the events of a speculative task that history does not hold, because something else needs the next id.
