@@ -554,8 +554,12 @@ impl Run {
     #[track_caller]
     pub fn expect_history_from(&self, first: EventId, expected: Expect) {
         let mut text = String::new();
+        // As wide as the last id, and no wider: what is indented as a whole is not compared.
+        let digits = |id: EventId| id.to_string().len();
+        let width = self.history.last().map_or(0, |it| digits(it.event_id));
         for event in self.history.iter().filter(|it| it.event_id >= first) {
-            writeln!(text, "{}", shown(event)).expect("writing to memory");
+            let margin = width - digits(event.event_id);
+            writeln!(text, "{:margin$}{}", "", shown(event)).expect("writing to memory");
         }
         expected.assert_eq(&text);
     }

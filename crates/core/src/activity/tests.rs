@@ -39,11 +39,14 @@ fn what_a_command_leaves_open_is_filled_in() {
             it.heartbeat_timeout = wire(secs(900));
         }),
     ]);
-    run.expect_history_from(5, expect![[r#"
+    run.expect_history_from(
+        5,
+        expect![[r#"
          5 ActivityTaskScheduled              plain to-close=60s to-start=60s run=10s
          6 ActivityTaskScheduled              to-close to-close=30s to-start=30s run=30s
          7 ActivityTaskScheduled              long to-close=60s to-start=60s run=60s heartbeat=60s
-    "#]]);
+    "#]],
+    );
 
     let facts = &run.state.activity(run.scheduled("plain")).expect("it is pending").facts;
     let policy = facts.attributes.retry_policy.as_ref().expect("a policy is filled in");
@@ -68,12 +71,15 @@ fn a_failed_attempt_is_retried_after_a_growing_wait() {
     assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 100, 100]);
     run.start_activity("a");
     run.complete_activity("a", "at last");
-    run.expect_history_from(5, expect![[r#"
+    run.expect_history_from(
+        5,
+        expect![[r#"
          5 ActivityTaskScheduled              a run=10s
          6 ActivityTaskStarted                scheduled=5 attempt=10 last=Oops(broke)
          7 ActivityTaskCompleted              scheduled=5 started=6 result=at last
          8 WorkflowTaskScheduled
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -103,11 +109,14 @@ fn attempts_end_where_the_policy_says() {
     run.advance(secs(1));
     run.start_activity("a");
     run.fail_activity("a", application_failure("second"));
-    run.expect_history_from(6, expect![[r#"
+    run.expect_history_from(
+        6,
+        expect![[r#"
          6 ActivityTaskStarted                scheduled=5 attempt=2 last=Oops(first)
          7 ActivityTaskFailed                 scheduled=5 started=6 MaximumAttemptsReached failure=Oops(second)
          8 WorkflowTaskScheduled
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -122,9 +131,14 @@ fn some_failures_are_not_retried() {
         run.fail_activity("a", failure);
         shown(run.history.iter().rev().nth(1).expect("events"))
     };
-    expect![" 7 ActivityTaskFailed                 scheduled=5 started=6 NonRetryableFailure failure=Oops(broke)"].assert_eq(&fails(non_retryable_failure("broke")));
-    expect![" 7 ActivityTaskFailed                 scheduled=5 started=6 NonRetryableFailure failure=Fatal(broke)"].assert_eq(&fails(application_failure_of("Fatal", "broke")));
-    expect![" 7 ActivityTaskFailed                 scheduled=5 started=6 NonRetryableFailure failure=Canceled(canceled)"].assert_eq(&fails(canceled_failure()));
+    expect!["7 ActivityTaskFailed                 scheduled=5 started=6 NonRetryableFailure failure=Oops(broke)"]
+        .assert_eq(&fails(non_retryable_failure("broke")));
+    expect!["7 ActivityTaskFailed                 scheduled=5 started=6 NonRetryableFailure failure=Fatal(broke)"]
+        .assert_eq(&fails(application_failure_of("Fatal", "broke")));
+    expect![
+        " 7 ActivityTaskFailed                 scheduled=5 started=6 NonRetryableFailure failure=Canceled(canceled)"
+    ]
+    .assert_eq(&fails(canceled_failure()));
 }
 
 #[test]
@@ -230,11 +244,14 @@ fn a_retry_that_would_come_too_late_is_not_waited_for() {
     run.complete_task([schedule_activity_with("a", |it| it.schedule_to_close_timeout = wire(secs(5)))]);
     run.start_activity("a");
     run.fail_activity("a", failure_with_delay("later", secs(6)));
-    run.expect_history_from(6, expect![[r#"
+    run.expect_history_from(
+        6,
+        expect![[r#"
          6 ActivityTaskStarted                scheduled=5 attempt=1
          7 ActivityTaskFailed                 scheduled=5 started=6 Timeout failure=Oops(later)
          8 WorkflowTaskScheduled
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -287,7 +304,8 @@ fn a_task_of_an_attempt_that_is_over_is_thrown_away() {
     run.complete_task([schedule_activity("a")]);
     let ActivityPhase::Queued { task } = run.attempt("a").phase else { panic!("it waits") };
     run.start_activity("a");
-    let start = |task: i64| Input::StartActivity { scheduled: 5, task, identity: String::new(), request_id: String::new() };
+    let start =
+        |task: i64| Input::StartActivity { scheduled: 5, task, identity: String::new(), request_id: String::new() };
     assert_eq!(run.step(start(task)).expect_err("it runs"), Rejection::StaleTask { scheduled: 5 });
     run.fail_activity("a", application_failure("broke"));
     run.advance(secs(1));
@@ -300,11 +318,14 @@ fn by_id_an_activity_completes_even_before_it_starts() {
     run.complete_task([schedule_activity("a")]);
     let activity = ActivityRef::Id("a".into());
     run.done(Input::CompleteActivity { activity, result: Some(payloads("by hand")), identity: "person".into() });
-    run.expect_history_from(6, expect![[r#"
+    run.expect_history_from(
+        6,
+        expect![[r#"
          6 ActivityTaskStarted                scheduled=5 attempt=1
          7 ActivityTaskCompleted              scheduled=5 started=6 result=by hand
          8 WorkflowTaskScheduled
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -314,7 +335,9 @@ fn an_activity_that_has_not_started_is_cancelled_at_once() {
     run.signal("stop");
     run.complete_task([cancel_activity(5)]);
     assert!(run.state.recorded.activities.is_empty());
-    run.expect_history_from(5, expect![[r#"
+    run.expect_history_from(
+        5,
+        expect![[r#"
          5 ActivityTaskScheduled              a run=10s
          6 WorkflowExecutionSignaled          stop
          7 WorkflowTaskScheduled
@@ -323,7 +346,8 @@ fn an_activity_that_has_not_started_is_cancelled_at_once() {
         10 ActivityTaskCancelRequested        scheduled=5
         11 ActivityTaskCanceled               scheduled=5 started=0 requested=10 details="ACTIVITY_ID_NOT_STARTED"
         12 WorkflowTaskScheduled
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -335,12 +359,15 @@ fn an_activity_that_waits_for_its_retry_is_cancelled_at_once() {
     run.signal("stop");
     run.complete_task([cancel_activity(5)]);
     run.advance(mins(10));
-    run.expect_history_from(9, expect![[r#"
+    run.expect_history_from(
+        9,
+        expect![[r#"
          9 WorkflowTaskCompleted
         10 ActivityTaskCancelRequested        scheduled=5
         11 ActivityTaskCanceled               scheduled=5 started=0 requested=10 details="ACTIVITY_ID_NOT_STARTED"
         12 WorkflowTaskScheduled
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -357,7 +384,9 @@ fn a_running_activity_hears_of_its_cancellation_by_heartbeat() {
     run.complete_task([cancel_activity(5)]);
     assert!(run.heartbeat("a", "more"));
     assert!(matches!(run.cancel_activity("a"), Ok(Reply::Done)));
-    run.expect_history_from(6, expect![[r#"
+    run.expect_history_from(
+        6,
+        expect![[r#"
          6 WorkflowExecutionSignaled          stop
          7 WorkflowTaskScheduled
          8 WorkflowTaskStarted
@@ -366,7 +395,8 @@ fn a_running_activity_hears_of_its_cancellation_by_heartbeat() {
         11 ActivityTaskStarted                scheduled=5 attempt=1
         12 ActivityTaskCanceled               scheduled=5 started=11 requested=10 details=stopped
         13 WorkflowTaskScheduled
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -377,12 +407,15 @@ fn an_activity_that_is_to_stop_is_not_retried() {
     run.signal("stop");
     run.complete_task([cancel_activity(5)]);
     run.fail_activity("a", application_failure("broke"));
-    run.expect_history_from(10, expect![[r#"
+    run.expect_history_from(
+        10,
+        expect![[r#"
         10 ActivityTaskCancelRequested        scheduled=5
         11 ActivityTaskStarted                scheduled=5 attempt=1
         12 ActivityTaskFailed                 scheduled=5 started=11 CancelRequested failure=Oops(broke)
         13 WorkflowTaskScheduled
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -394,14 +427,17 @@ fn an_activity_that_ended_behind_the_task_can_still_be_asked_to_stop() {
     run.start_activity("a");
     run.complete_activity("a", "fine");
     run.complete_task([cancel_activity(5)]);
-    run.expect_history_from(8, expect![[r#"
+    run.expect_history_from(
+        8,
+        expect![[r#"
          8 WorkflowTaskStarted
          9 WorkflowTaskCompleted
         10 ActivityTaskCancelRequested        scheduled=5
         11 ActivityTaskStarted                scheduled=5 attempt=1
         12 ActivityTaskCompleted              scheduled=5 started=11 result=fine
         13 WorkflowTaskScheduled
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -413,11 +449,14 @@ fn an_eager_activity_comes_with_the_reply() {
     assert_eq!(ids, ["a", "c"]);
     assert_eq!(run.queue.len(), 1, "it never was in a queue");
     run.complete_activity("a", "fine");
-    run.expect_history_from(8, expect![[r#"
+    run.expect_history_from(
+        8,
+        expect![[r#"
          8 ActivityTaskStarted                scheduled=5 attempt=1
          9 ActivityTaskCompleted              scheduled=5 started=8 result=fine
         10 WorkflowTaskScheduled
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -440,15 +479,15 @@ fn what_is_too_large_fails_the_activity() {
 
     let mut run = limited();
     run.complete_activity("a", &"x".repeat(300));
-    expect![" 7 ActivityTaskFailed                 scheduled=5 started=6 NonRetryableFailure failure=Server(Complete result exceeds size limit. Size=330 Limit=200)"].assert_eq(&last(&run));
+    expect!["7 ActivityTaskFailed                 scheduled=5 started=6 NonRetryableFailure failure=Server(Complete result exceeds size limit. Size=330 Limit=200)"].assert_eq(&last(&run));
 
     let mut run = limited();
     run.fail_activity("a", application_failure(&"x".repeat(300)));
-    expect![" 7 ActivityTaskFailed                 scheduled=5 started=6 NonRetryableFailure failure=Server(Failure exceeds size limit. Size=311 Limit=200)"].assert_eq(&last(&run));
+    expect!["7 ActivityTaskFailed                 scheduled=5 started=6 NonRetryableFailure failure=Server(Failure exceeds size limit. Size=311 Limit=200)"].assert_eq(&last(&run));
 
     let mut run = limited();
     assert!(run.heartbeat("a", &"x".repeat(300)), "it may as well stop");
-    expect![" 7 ActivityTaskFailed                 scheduled=5 started=6 NonRetryableFailure failure=Server(Heartbeat details exceed size limit. Size=330 Limit=200)"].assert_eq(&last(&run));
+    expect!["7 ActivityTaskFailed                 scheduled=5 started=6 NonRetryableFailure failure=Server(Heartbeat details exceed size limit. Size=330 Limit=200)"].assert_eq(&last(&run));
 }
 
 #[test]
@@ -467,22 +506,29 @@ fn bad_activity_commands_fail_the_task() {
     let refused = |command: api::command::v1::Command| Run::started().refused([command]);
     expect!["BadScheduleActivityAttributes: ScheduleActivityTaskCommandAttributes is not set on ScheduleActivityTaskCommand."].assert_eq(&refused(bare(CommandType::ScheduleActivityTask)));
     expect!["BadScheduleActivityAttributes: activityId is not set"].assert_eq(&refused(schedule_activity("")));
-    expect!["BadScheduleActivityAttributes: activityType is not set"].assert_eq(&refused(schedule_activity_with("a", |it| it.activity_type = None)));
+    expect!["BadScheduleActivityAttributes: activityType is not set"]
+        .assert_eq(&refused(schedule_activity_with("a", |it| it.activity_type = None)));
     expect!["BadScheduleActivityAttributes: a valid StartToCloseTimeout or ScheduleToCloseTimeout must be set on the activity. ActivityId=a ActivityType=A"].assert_eq(&refused(schedule_activity_with("a", |it| it.start_to_close_timeout = None)));
     let negative = Some(prost_types::Duration { seconds: -1, nanos: 0 });
-    expect!["BadScheduleActivityAttributes: invalid HeartbeatTimeout: negative timer duration"].assert_eq(&refused(schedule_activity_with("a", |it| it.heartbeat_timeout = negative)));
-    expect!["BadScheduleActivityAttributes: task queue name cannot start with reserved prefix /_sys/"].assert_eq(&refused(schedule_activity_with("a", |it| it.task_queue = queue("/_sys/x"))));
+    expect!["BadScheduleActivityAttributes: invalid HeartbeatTimeout: negative duration"]
+        .assert_eq(&refused(schedule_activity_with("a", |it| it.heartbeat_timeout = negative)));
+    expect!["BadScheduleActivityAttributes: task queue name cannot start with reserved prefix /_sys/"]
+        .assert_eq(&refused(schedule_activity_with("a", |it| it.task_queue = queue("/_sys/x"))));
     let interval = |it: &mut ScheduleActivityTaskCommandAttributes| {
         it.retry_policy.get_or_insert_default().initial_interval = negative;
     };
-    expect!["BadScheduleActivityAttributes: invalid InitialInterval set on retry policy: negative timer duration"].assert_eq(&refused(schedule_activity_with("a", interval)));
+    expect!["BadScheduleActivityAttributes: invalid InitialInterval set on retry policy: negative duration"]
+        .assert_eq(&refused(schedule_activity_with("a", interval)));
     let coefficient = |it: &mut ScheduleActivityTaskCommandAttributes| {
         it.retry_policy.get_or_insert_default().backoff_coefficient = 0.5;
     };
-    expect!["BadScheduleActivityAttributes: BackoffCoefficient cannot be less than 1 on retry policy."].assert_eq(&refused(schedule_activity_with("a", coefficient)));
-    expect!["BadScheduleActivityAttributes: activityId exceeds length limit. Length=1001 Limit=1000"].assert_eq(&refused(schedule_activity(&"a".repeat(1_001))).replace(&"a".repeat(1_001), "…"));
+    expect!["BadScheduleActivityAttributes: BackoffCoefficient cannot be less than 1 on retry policy."]
+        .assert_eq(&refused(schedule_activity_with("a", coefficient)));
+    expect!["BadScheduleActivityAttributes: activityId exceeds length limit. Length=1001 Limit=1000"]
+        .assert_eq(&refused(schedule_activity(&"a".repeat(1_001))).replace(&"a".repeat(1_001), "…"));
     expect!["ScheduleActivityDuplicateId: invalid history builder state for action: add-activitytask-scheduled-event, ActivityID: a"].assert_eq(&Run::started().refused([schedule_activity("a"), schedule_activity("a")]));
-    expect!["BadRequestCancelActivityAttributes: ScheduledEventId is not set on RequestCancelActivityTaskCommand."].assert_eq(&refused(cancel_activity(0)));
+    expect!["BadRequestCancelActivityAttributes: ScheduledEventId is not set on RequestCancelActivityTaskCommand."]
+        .assert_eq(&refused(cancel_activity(0)));
     expect!["BadRequestCancelActivityAttributes: invalid history builder state for action: add-activitytask-cancel-requested-event, ScheduledEventID: 9"].assert_eq(&refused(cancel_activity(9)));
     let mut run = Run::started();
     run.complete_task([schedule_activity("a")]);
@@ -490,7 +536,10 @@ fn bad_activity_commands_fail_the_task() {
     run.signal("wake");
     expect!["BadRequestCancelActivityAttributes: invalid history builder state for action: add-activitytask-cancel-requested-event, ScheduledEventID: 5"].assert_eq(&run.refused([cancel_activity(5), cancel_activity(5)]));
     let mut run = Run::limited(|it| it.pending_activities_max = 1);
-    expect!["PendingActivitiesLimitExceeded: the number of pending activities, 1, has reached the per-workflow limit of 1"].assert_eq(&run.refused([schedule_activity("a"), schedule_activity("b")]));
+    expect![
+        "PendingActivitiesLimitExceeded: the number of pending activities, 1, has reached the per-workflow limit of 1"
+    ]
+    .assert_eq(&run.refused([schedule_activity("a"), schedule_activity("b")]));
 }
 
 #[test]

@@ -21,7 +21,9 @@ fn a_child_starts_and_completes() {
     run.done(Input::ChildStarted { initiated: 5, run_id: CHILD });
     run.complete_task([]);
     run.done(child_closed(5, "c", CHILD, completed()));
-    run.expect_history_from(5, expect![[r#"
+    run.expect_history_from(
+        5,
+        expect![[r#"
          5 StartChildWorkflowExecutionInitiated c
          6 ChildWorkflowExecutionStarted      initiated=5 c
          7 WorkflowTaskScheduled
@@ -29,7 +31,8 @@ fn a_child_starts_and_completes() {
          9 WorkflowTaskCompleted
         10 ChildWorkflowExecutionCompleted    initiated=5 started=6 result=child's result
         11 WorkflowTaskScheduled
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -48,12 +51,15 @@ fn a_child_that_closed_before_its_start_was_reported_has_started_too() {
     let mut run = with_child();
     run.done(child_closed(5, "c", CHILD, failed()));
     run.done(Input::ChildStarted { initiated: 5, run_id: CHILD });
-    run.expect_history_from(5, expect![[r#"
+    run.expect_history_from(
+        5,
+        expect![[r#"
          5 StartChildWorkflowExecutionInitiated c
          6 ChildWorkflowExecutionStarted      initiated=5 c
          7 ChildWorkflowExecutionFailed       initiated=5 started=6 failure=Oops(child broke)
          8 WorkflowTaskScheduled
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -65,13 +71,16 @@ fn the_same_behind_a_running_task() {
     run.done(child_closed(5, "c", CHILD, completed()));
     run.done(Input::ChildStarted { initiated: 5, run_id: CHILD });
     run.complete_task([]);
-    run.expect_history_from(8, expect![[r#"
+    run.expect_history_from(
+        8,
+        expect![[r#"
          8 WorkflowTaskStarted
          9 WorkflowTaskCompleted
         10 ChildWorkflowExecutionStarted      initiated=5 c
         11 ChildWorkflowExecutionCompleted    initiated=5 started=10 result=child's result
         12 WorkflowTaskScheduled
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -86,12 +95,15 @@ fn reports_are_taken_once() {
         run.done(child_closed(5, "c", CHILD, completed()));
     }
     assert!(!run.last.changed);
-    run.expect_history_from(5, expect![[r#"
+    run.expect_history_from(
+        5,
+        expect![[r#"
          5 StartChildWorkflowExecutionInitiated c
          6 ChildWorkflowExecutionStarted      initiated=5 c
          7 WorkflowTaskScheduled
          8 ChildWorkflowExecutionCompleted    initiated=5 started=6 result=child's result
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -110,11 +122,14 @@ fn a_child_that_cannot_start_is_told() {
     for _ in 0..2 {
         run.done(Input::ChildStartFailed { initiated: 5, cause });
     }
-    run.expect_history_from(5, expect![[r#"
+    run.expect_history_from(
+        5,
+        expect![[r#"
          5 StartChildWorkflowExecutionInitiated c
          6 StartChildWorkflowExecutionFailed  initiated=5 WorkflowAlreadyExists
          7 WorkflowTaskScheduled
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -157,9 +172,10 @@ fn bad_child_commands_fail_the_task() {
     expect!["BadStartChildExecutionAttributes: StartChildWorkflowExecutionCommandAttributes is not set on StartChildWorkflowExecutionCommand."].assert_eq(&refused(bare(CommandType::StartChildWorkflowExecution)));
     expect!["BadStartChildExecutionAttributes: Required field WorkflowId is not set on StartChildWorkflowExecutionCommand. WorkflowType=C Namespace="].assert_eq(&refused(start_child("")));
     expect!["BadStartChildExecutionAttributes: Required field WorkflowType is not set on StartChildWorkflowExecutionCommand. WorkflowId=c Namespace="].assert_eq(&refused(start_child_with("c", |it| it.workflow_type = None)));
-    expect!["BadStartChildExecutionAttributes: cross namespace commands are not allowed"].assert_eq(&refused(start_child_with("c", |it| it.namespace = "other".into())));
+    expect!["BadStartChildExecutionAttributes: cross namespace commands are not allowed"]
+        .assert_eq(&refused(start_child_with("c", |it| it.namespace = "other".into())));
     let negative = Some(prost_types::Duration { seconds: -1, nanos: 0 });
-    expect!["BadStartChildExecutionAttributes: Invalid WorkflowRunTimeout on StartChildWorkflowExecutionCommand: negative timer duration. WorkflowId=c WorkflowType=C Namespace="].assert_eq(&refused(start_child_with("c", |it| it.workflow_run_timeout = negative)));
+    expect!["BadStartChildExecutionAttributes: Invalid WorkflowRunTimeout on StartChildWorkflowExecutionCommand: negative duration. WorkflowId=c WorkflowType=C Namespace="].assert_eq(&refused(start_child_with("c", |it| it.workflow_run_timeout = negative)));
     expect!["BadStartChildExecutionAttributes: invalid CronSchedule on StartChildWorkflowExecutionCommand: invalid CronSchedule.. WorkflowId=c WorkflowType=C Namespace="].assert_eq(&refused(start_child_with("c", |it| it.cron_schedule = "often".into())));
     expect!["BadStartChildExecutionAttributes: invalid TaskQueue on StartChildWorkflowExecutionCommand: task queue name cannot start with reserved prefix /_sys/. WorkflowId=c WorkflowType=C Namespace="].assert_eq(&refused(start_child_with("c", |it| it.task_queue = queue("/_sys/x"))));
     let attributes = api::common::v1::SearchAttributes { indexed_fields: [("nope".to_owned(), payload("1"))].into() };

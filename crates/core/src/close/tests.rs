@@ -1,6 +1,10 @@
 use super::*;
-use crate::{step::{Input, Rejection}, testkit::*, time::wire};
 use crate::testkit::terminate;
+use crate::{
+    step::{Input, Rejection},
+    testkit::*,
+    time::wire,
+};
 use expect_test::expect;
 
 #[test]
@@ -8,10 +12,13 @@ fn a_run_completes() {
     let mut run = Run::started();
     run.complete_task([complete_workflow()]);
     assert!(run.last.visibility && run.last.durable);
-    run.expect_history_from(4, expect![[r#"
+    run.expect_history_from(
+        4,
+        expect![[r#"
          4 WorkflowTaskCompleted
          5 WorkflowExecutionCompleted         result=done
-    "#]]);
+    "#]],
+    );
     assert!(run.successor.is_none());
 }
 
@@ -38,15 +45,21 @@ fn a_closed_run_refuses_and_ignores() {
 fn a_failed_run_says_why_it_is_not_retried() {
     let mut run = Run::started();
     run.complete_task([fail_workflow(application_failure("broke"))]);
-    run.expect_history_from(5, expect![[r#"
+    run.expect_history_from(
+        5,
+        expect![[r#"
          5 WorkflowExecutionFailed            RetryPolicyNotSet failure=Oops(broke)
-    "#]]);
+    "#]],
+    );
 
     let mut run = Run::started_with(|it| it.retry_policy = retry_policy(5));
     run.complete_task([fail_workflow(non_retryable_failure("broke"))]);
-    run.expect_history_from(5, expect![[r#"
+    run.expect_history_from(
+        5,
+        expect![[r#"
          5 WorkflowExecutionFailed            NonRetryableFailure failure=Oops(broke)
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -56,10 +69,13 @@ fn a_failed_run_is_retried_by_a_run_after_it() {
         it.input = Some(payloads("input"));
     });
     run.complete_task([fail_workflow(application_failure("first"))]);
-    run.expect_history_from(4, expect![[r#"
+    run.expect_history_from(
+        4,
+        expect![[r#"
          4 WorkflowTaskCompleted
          5 WorkflowExecutionFailed            InProgress failure=Oops(first) next=yes
-    "#]]);
+    "#]],
+    );
 
     let mut run = run.next_run();
     run.expect_history(expect![[r#"
@@ -90,16 +106,22 @@ fn a_run_that_times_out_is_retried_within_the_execution() {
         it.retry_policy = retry_policy(0);
     });
     run.advance(secs(10));
-    run.expect_history_from(2, expect![[r#"
+    run.expect_history_from(
+        2,
+        expect![[r#"
          2 WorkflowTaskScheduled
          3 WorkflowExecutionTimedOut          InProgress next=yes
-    "#]]);
+    "#]],
+    );
     let mut run = run.next_run();
     run.advance(secs(11));
-    run.expect_history_from(2, expect![[r#"
+    run.expect_history_from(
+        2,
+        expect![[r#"
          2 WorkflowTaskScheduled
          3 WorkflowExecutionTimedOut          InProgress next=yes
-    "#]]);
+    "#]],
+    );
     let mut run = run.next_run();
     run.advance(secs(10));
     run.expect_history(expect![[r#"
@@ -116,12 +138,15 @@ fn a_run_that_times_out_ends_the_running_task() {
     run.poll();
     run.signal("hello");
     run.advance(secs(8));
-    run.expect_history_from(3, expect![[r#"
+    run.expect_history_from(
+        3,
+        expect![[r#"
          3 WorkflowTaskStarted
          4 WorkflowTaskFailed                 ForceCloseCommand
          5 WorkflowExecutionSignaled          hello
          6 WorkflowExecutionTimedOut          RetryPolicyNotSet
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -132,12 +157,15 @@ fn a_cron_run_comes_again() {
     "#]]);
     run.advance(secs(30));
     run.complete_task([complete_workflow()]);
-    run.expect_history_from(2, expect![[r#"
+    run.expect_history_from(
+        2,
+        expect![[r#"
          2 WorkflowTaskScheduled
          3 WorkflowTaskStarted
          4 WorkflowTaskCompleted
          5 WorkflowExecutionCompleted         result=done next=yes
-    "#]]);
+    "#]],
+    );
 
     let mut run = run.next_run();
     run.advance(secs(30));
@@ -168,10 +196,13 @@ fn a_cancelled_cron_run_does_not_come_again() {
 fn a_run_continues_as_new() {
     let mut run = Run::started();
     run.complete_task([continue_as_new()]);
-    run.expect_history_from(4, expect![[r#"
+    run.expect_history_from(
+        4,
+        expect![[r#"
          4 WorkflowTaskCompleted
          5 WorkflowExecutionContinuedAsNew    by=Workflow input=next
-    "#]]);
+    "#]],
+    );
     let run = run.next_run();
     run.expect_history(expect![[r#"
          1 WorkflowExecutionStarted           by=Workflow input=next
@@ -217,32 +248,41 @@ fn a_parent_hears_of_the_end_of_the_chain_only() {
 fn termination_ends_whatever_runs() {
     let mut run = Run::started();
     run.terminate();
-    run.expect_history_from(2, expect![[r#"
+    run.expect_history_from(
+        2,
+        expect![[r#"
          2 WorkflowTaskScheduled
          3 WorkflowExecutionTerminated        stop by=client
-    "#]]);
+    "#]],
+    );
 
     let mut run = Run::started();
     run.poll();
     run.signal("unseen");
     run.terminate();
-    run.expect_history_from(3, expect![[r#"
+    run.expect_history_from(
+        3,
+        expect![[r#"
          3 WorkflowTaskStarted
          4 WorkflowTaskFailed                 ForceCloseCommand
          5 WorkflowExecutionSignaled          unseen
          6 WorkflowExecutionTerminated        stop by=client
-    "#]]);
+    "#]],
+    );
 
     let mut run = Run::started();
     run.fail_task();
     run.poll();
     run.signal("unseen");
     run.terminate();
-    run.expect_history_from(4, expect![[r#"
+    run.expect_history_from(
+        4,
+        expect![[r#"
          4 WorkflowTaskFailed                 WorkflowWorkerUnhandledFailure failure=Oops(worker broke)
          5 WorkflowExecutionSignaled          unseen
          6 WorkflowExecutionTerminated        stop by=client
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -252,10 +292,13 @@ fn termination_drops_a_task_that_carries_updates_only() {
     run.update("u");
     run.poll();
     run.terminate();
-    run.expect_history_from(4, expect![[r#"
+    run.expect_history_from(
+        4,
+        expect![[r#"
          4 WorkflowTaskCompleted
          5 WorkflowExecutionTerminated        stop by=client
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -267,9 +310,10 @@ fn bad_closing_commands_fail_the_task() {
     expect!["BadCancelWorkflowExecutionAttributes: CancelWorkflowExecutionCommandAttributes is not set on CancelWorkflowExecutionCommand."].assert_eq(&refused(bare(CommandType::CancelWorkflowExecution)));
     expect!["BadContinueAsNewAttributes: ContinueAsNewWorkflowExecutionCommandAttributes is not set on ContinueAsNewWorkflowExecutionCommand."].assert_eq(&refused(bare(CommandType::ContinueAsNewWorkflowExecution)));
     let no_failure = C::FailWorkflowExecutionCommandAttributes(Default::default());
-    expect!["BadFailWorkflowExecutionAttributes: Failure is not set on FailWorkflowExecutionCommand."].assert_eq(&refused(command(CommandType::FailWorkflowExecution, no_failure)));
+    expect!["BadFailWorkflowExecutionAttributes: Failure is not set on FailWorkflowExecutionCommand."]
+        .assert_eq(&refused(command(CommandType::FailWorkflowExecution, no_failure)));
     let negative = Some(prost_types::Duration { seconds: -1, nanos: 0 });
-    expect!["BadContinueAsNewAttributes: Invalid WorkflowRunTimeout on ContinueAsNewWorkflowExecutionCommand: negative timer duration. WorkflowType=W TaskQueue=q"].assert_eq(&refused(continue_as_new_with(|it| it.workflow_run_timeout = negative)));
+    expect!["BadContinueAsNewAttributes: Invalid WorkflowRunTimeout on ContinueAsNewWorkflowExecutionCommand: negative duration. WorkflowType=W TaskQueue=q"].assert_eq(&refused(continue_as_new_with(|it| it.workflow_run_timeout = negative)));
     expect!["BadContinueAsNewAttributes: error validating ContinueAsNewWorkflowExecutionCommand TaskQueue: task queue name cannot start with reserved prefix /_sys/. WorkflowType=W TaskQueue=/_sys/x"].assert_eq(&refused(continue_as_new_with(|it| it.task_queue = queue("/_sys/x"))));
 }
 

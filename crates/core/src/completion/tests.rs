@@ -28,18 +28,22 @@ fn a_bad_command_of_a_transient_task_is_left_to_time_out() {
     assert!(run.state.workflow_task().is_started());
     run.advance(secs(10));
     run.complete_task([]);
-    run.expect_history_from(4, expect![[r#"
+    run.expect_history_from(
+        4,
+        expect![[r#"
          4 WorkflowTaskFailed                 WorkflowWorkerUnhandledFailure failure=Oops(worker broke)
          5 WorkflowTaskScheduled              attempt=3
          6 WorkflowTaskStarted
          7 WorkflowTaskCompleted
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_closing_command_is_the_last() {
     let mut run = Run::started();
-    let rejection = run.respond([complete_workflow(), start_timer("t", secs(1))], [], |_| ()).expect_err("out of order");
+    let rejection =
+        run.respond([complete_workflow(), start_timer("t", secs(1))], [], |_| ()).expect_err("out of order");
     expect!["invalid command sequence: [CompleteWorkflowExecution, StartTimer], command CompleteWorkflowExecution must be the last command."].assert_eq(&rejection.to_string());
     run.complete_task([start_timer("t", secs(1)), complete_workflow()]);
 }
@@ -78,9 +82,12 @@ fn what_a_user_attached_to_a_command_is_on_its_event() {
     let summary = api::sdk::v1::UserMetadata { summary: Some(payload("nap")), ..Default::default() };
     let mut run = Run::started();
     run.complete_task([Command { user_metadata: Some(summary), ..start_timer("t", secs(1)) }]);
-    run.expect_history_from(5, expect![[r#"
+    run.expect_history_from(
+        5,
+        expect![[r#"
          5 TimerStarted                       t after=1s summary=nap
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

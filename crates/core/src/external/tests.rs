@@ -13,11 +13,14 @@ fn a_signal_to_another_run_is_answered_once() {
     for _ in 0..2 {
         run.done(Input::ExternalSignaled { initiated: 5, failed: None });
     }
-    run.expect_history_from(5, expect![[r#"
+    run.expect_history_from(
+        5,
+        expect![[r#"
          5 SignalExternalWorkflowExecutionInitiated other hello
          6 ExternalWorkflowExecutionSignaled  initiated=5
          7 WorkflowTaskScheduled
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -30,11 +33,14 @@ fn a_cancel_request_to_another_run_is_answered_once() {
     for _ in 0..2 {
         run.done(Input::ExternalCanceled { initiated: 5, failed: None });
     }
-    run.expect_history_from(5, expect![[r#"
+    run.expect_history_from(
+        5,
+        expect![[r#"
          5 RequestCancelExternalWorkflowExecutionInitiated other
          6 ExternalWorkflowExecutionCancelRequested initiated=5
          7 WorkflowTaskScheduled
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -52,13 +58,16 @@ fn refusals_are_told_and_wait_behind_a_running_task() {
         run.done(Input::ExternalCanceled { initiated: 6, failed });
     }
     run.complete_task([]);
-    run.expect_history_from(9, expect![[r#"
+    run.expect_history_from(
+        9,
+        expect![[r#"
          9 WorkflowTaskStarted
         10 WorkflowTaskCompleted
         11 SignalExternalWorkflowExecutionFailed initiated=5 ExternalWorkflowExecutionNotFound
         12 RequestCancelExternalWorkflowExecutionFailed initiated=6 ExternalWorkflowExecutionNotFound
         13 WorkflowTaskScheduled
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

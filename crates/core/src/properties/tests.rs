@@ -6,7 +6,9 @@ use expect_test::expect;
 #[test]
 fn memo_is_merged_and_null_removes() {
     let mut run = Run::started_with(|it| {
-        it.memo = Some(api::common::v1::Memo { fields: [("a".to_owned(), payload("1")), ("b".to_owned(), payload("2"))].into() });
+        it.memo = Some(api::common::v1::Memo {
+            fields: [("a".to_owned(), payload("1")), ("b".to_owned(), payload("2"))].into(),
+        });
     });
     run.complete_task([upsert_memo("a", payload("null")), upsert_memo("c", payload("3"))]);
     assert!(run.last.visibility);
@@ -14,10 +16,13 @@ fn memo_is_merged_and_null_removes() {
     assert_eq!(keys, ["b", "c"]);
     run.crash();
     assert_eq!(run.state.recorded.memo.len(), 2);
-    run.expect_history_from(5, expect![[r#"
+    run.expect_history_from(
+        5,
+        expect![[r#"
          5 WorkflowPropertiesModified         a=null
          6 WorkflowPropertiesModified         c=3
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -45,12 +50,17 @@ fn search_attributes_are_merged_and_shown_with_the_servers_own() {
 #[test]
 fn bad_properties_fail_the_task() {
     let refused = |command: api::command::v1::Command| Run::started().refused([command]);
-    expect!["BadRecordMarkerAttributes: RecordMarkerCommandAttributes is not set on RecordMarkerCommand."].assert_eq(&refused(bare(CommandType::RecordMarker)));
-    expect!["BadRecordMarkerAttributes: MarkerName is not set on RecordMarkerCommand."].assert_eq(&refused(record_marker("")));
+    expect!["BadRecordMarkerAttributes: RecordMarkerCommandAttributes is not set on RecordMarkerCommand."]
+        .assert_eq(&refused(bare(CommandType::RecordMarker)));
+    expect!["BadRecordMarkerAttributes: MarkerName is not set on RecordMarkerCommand."]
+        .assert_eq(&refused(record_marker("")));
     expect!["BadSearchAttributes: UpsertWorkflowSearchAttributesCommandAttributes is not set on UpsertWorkflowSearchAttributesCommand."].assert_eq(&refused(bare(CommandType::UpsertWorkflowSearchAttributes)));
-    expect!["BadSearchAttributes: Namespace default has no mapping defined for search attribute nope"].assert_eq(&refused(upsert_search_attribute("nope", "1")));
-    expect!["BadSearchAttributes: invalid value for search attribute CustomInt of type Int: five"].assert_eq(&refused(upsert_search_attribute("CustomInt", "\"five\"")));
-    expect!["BadSearchAttributes: WorkflowId attribute can't be set in SearchAttributes"].assert_eq(&refused(upsert_search_attribute("WorkflowId", "\"w\"")));
+    expect!["BadSearchAttributes: Namespace default has no mapping defined for search attribute nope"]
+        .assert_eq(&refused(upsert_search_attribute("nope", "1")));
+    expect!["BadSearchAttributes: invalid value for search attribute CustomInt of type Int: five"]
+        .assert_eq(&refused(upsert_search_attribute("CustomInt", "\"five\"")));
+    expect!["BadSearchAttributes: WorkflowId attribute can't be set in SearchAttributes"]
+        .assert_eq(&refused(upsert_search_attribute("WorkflowId", "\"w\"")));
     expect!["BadModifyWorkflowPropertiesAttributes: ModifyWorkflowPropertiesCommandAttributes is not set on ModifyWorkflowPropertiesCommand."].assert_eq(&refused(bare(CommandType::ModifyWorkflowProperties)));
 }
 

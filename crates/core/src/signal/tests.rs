@@ -12,12 +12,15 @@ fn a_signal_wakes_the_workflow_once_for_each_request() {
     }
     run.signal("plain");
     run.signal("plain");
-    run.expect_history_from(5, expect![[r#"
+    run.expect_history_from(
+        5,
+        expect![[r#"
          5 WorkflowExecutionSignaled          hello
          6 WorkflowTaskScheduled
          7 WorkflowExecutionSignaled          plain
          8 WorkflowExecutionSignaled          plain
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -27,11 +30,14 @@ fn a_repeated_signal_behind_a_running_task_is_taken_once() {
     run.done(signal_once("hello", "1"));
     run.done(signal_once("hello", "1"));
     run.complete_task([]);
-    run.expect_history_from(4, expect![[r#"
+    run.expect_history_from(
+        4,
+        expect![[r#"
          4 WorkflowTaskCompleted
          5 WorkflowExecutionSignaled          hello
          6 WorkflowTaskScheduled
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -63,13 +69,16 @@ fn a_cancel_request_is_recorded_once() {
     run.request_cancel();
     run.complete_task([cancel_workflow()]);
     run.request_cancel();
-    run.expect_history_from(5, expect![[r#"
+    run.expect_history_from(
+        5,
+        expect![[r#"
          5 WorkflowExecutionCancelRequested   enough
          6 WorkflowTaskScheduled
          7 WorkflowTaskStarted
          8 WorkflowTaskCompleted
          9 WorkflowExecutionCanceled          details=cancelled
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -79,11 +88,14 @@ fn a_cancel_request_behind_a_running_task_is_recorded_once() {
     run.request_cancel();
     run.request_cancel();
     run.complete_task([]);
-    run.expect_history_from(4, expect![[r#"
+    run.expect_history_from(
+        4,
+        expect![[r#"
          4 WorkflowTaskCompleted
          5 WorkflowExecutionCancelRequested   enough
          6 WorkflowTaskScheduled
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

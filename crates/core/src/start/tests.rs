@@ -1,5 +1,8 @@
 use super::*;
-use crate::{step::{Input, Namespace}, testkit::*};
+use crate::{
+    step::{Input, Namespace},
+    testkit::*,
+};
 use expect_test::expect;
 
 #[test]
@@ -53,10 +56,13 @@ fn the_run_timeout_counts_from_the_end_of_the_delay() {
     run.advance(secs(14));
     assert!(run.state.is_running());
     run.advance(secs(1));
-    run.expect_history_from(2, expect![[r#"
+    run.expect_history_from(
+        2,
+        expect![[r#"
          2 WorkflowTaskScheduled              timeout=5s
          3 WorkflowExecutionTimedOut          RetryPolicyNotSet
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -91,11 +97,7 @@ fn a_signal_with_the_start_comes_before_the_first_task() {
     let lines: Vec<_> = step.events.iter().map(shown).collect();
     assert_eq!(
         lines,
-        [
-            " 1 WorkflowExecutionStarted",
-            " 2 WorkflowExecutionSignaled          hello",
-            " 3 WorkflowTaskScheduled"
-        ]
+        ["1 WorkflowExecutionStarted", "2 WorkflowExecutionSignaled          hello", "3 WorkflowTaskScheduled"]
     );
     let again = crate::step::step(&mut state, signal_once("hello", "once"), &env).expect("taken once");
     assert!(again.events.is_empty());
@@ -139,9 +141,12 @@ fn a_request_that_was_answered_with_this_run_is_remembered() {
     run.done(attach("other", true));
     assert!(!run.last.changed);
     run.done(attach("third", true));
-    run.expect_history_from(3, expect![[r#"
+    run.expect_history_from(
+        3,
+        expect![[r#"
          3 WorkflowExecutionOptionsUpdated    third
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -183,12 +188,13 @@ fn bad_requests_are_refused_with_their_reason() {
         task queue name cannot start with reserved prefix /_sys/
         invalid CronSchedule.
         CronSchedule and WorkflowStartDelay may not be used together.
-        Invalid WorkflowRunTimeout: negative timer duration
+        Invalid WorkflowRunTimeout: negative duration
         BackoffCoefficient cannot be less than 1 on retry policy.
-        invalid InitialInterval set on retry policy: negative timer duration
+        invalid InitialInterval set on retry policy: negative duration
         Blob data size exceeds limit. Size=3145762 Limit=2097152
         Namespace default has no mapping defined for search attribute nope
-    "#]].assert_eq(&text.map(|it| it + "\n").concat());
+    "#]]
+    .assert_eq(&text.map(|it| it + "\n").concat());
 }
 
 fn namespace() -> Namespace {

@@ -1,7 +1,11 @@
 //! Anything may happen in any order, and what must hold after every step does (the helper checks it).
 
 use super::*;
-use crate::{state::{ActivityPhase, WorkflowTask}, testkit::*, time::wire};
+use crate::{
+    state::{ActivityPhase, WorkflowTask},
+    testkit::*,
+    time::wire,
+};
 use api::{
     command::v1::Command,
     enums::v1::{
@@ -22,6 +26,9 @@ proptest! {
             let closed = !run.state.is_running();
             happen(&mut run, happening);
             assert!(!(closed && run.state.is_running()), "a closed run stays closed");
+            if run.successor.is_some() {
+                run = run.next_run();
+            }
         }
     }
 }
@@ -69,23 +76,59 @@ fn a_start() -> impl Strategy<Value = StartWorkflowExecutionRequest> {
 enum Happening {
     Poll,
     PollStale,
-    Complete { commands: Vec<Wish>, answers: Vec<Answer>, force: bool, inline: bool, sticky: bool, can_discard: bool },
+    /// A tame worker leaves out whatever would be refused.
+    Complete {
+        commands: Vec<Wish>,
+        answers: Vec<Answer>,
+        tame: bool,
+        with: With,
+    },
     CompleteStale,
-    FailTask { too_large: bool },
+    FailTask {
+        too_large: bool,
+    },
     StickyUnavailable,
     ResetSticky,
-    Signal { id: u8 },
+    Signal {
+        id: u8,
+    },
     RequestCancel,
     Terminate,
-    Attach { id: u8, event: bool },
-    Pass { seconds: u8 },
+    Attach {
+        id: u8,
+        event: bool,
+    },
+    Pass {
+        seconds: u8,
+    },
     WakeEarly,
     Crash,
     StartActivity(Index),
-    ReportActivity { which: Index, by_id: bool, report: Report },
-    Child { which: Index, report: u8 },
-    External { which: Index, failed: bool },
-    Update { id: u8, large: bool },
+    ReportActivity {
+        which: Index,
+        by_id: bool,
+        report: Report,
+    },
+    Child {
+        which: Index,
+        report: u8,
+    },
+    External {
+        which: Index,
+        failed: bool,
+    },
+    Update {
+        id: u8,
+        large: bool,
+    },
+}
+
+#[derive(Debug, Clone, Copy)]
+struct With {
+    force: bool,
+    inline: bool,
+    sticky: bool,
+    can_discard: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -129,13 +172,13 @@ enum Answer {
 }
 
 fn a_happening() -> impl Strategy<Value = Happening> {
-    let complete = (vec(a_wish(), 0..4), vec(an_answer(), 0..3), any::<[bool; 4]>());
+    let complete = (vec(a_wish(), 0..5), vec(an_answer(), 0..4), 0..5, any::<[bool; 4]>());
     prop_oneof![
         6 => Just(Happening::Poll),
         1 => Just(Happening::PollStale),
-        12 => complete.prop_map(|(commands, answers, [force, inline, sticky, can_discard])| {
-            let force = force && inline;
-            Happening::Complete { commands, answers, force, inline, sticky, can_discard }
+        12 => complete.prop_map(|(commands, answers, tame, [force, inline, sticky, can_discard])| {
+            let with = With { force: force && inline, inline, sticky, can_discard };
+            Happening::Complete { commands, answers, tame: tame > 0, with }
         }),
         1 => Just(Happening::CompleteStale),
         2 => (0..8).prop_map(|it| Happening::FailTask { too_large: it == 0 }),
@@ -183,7 +226,7 @@ fn a_wish() -> impl Strategy<Value = Wish> {
         1 => any::<u8>().prop_map(|size| Wish::Memo { size }),
         1 => any::<bool>().prop_map(|bad| Wish::Search { bad }),
         1 => (0..20i32).prop_map(Wish::Bare),
-        1 => (0..9).prop_map(|it| match it {
+        1 => (0..7).prop_map(|it| match it {
             0 => Wish::CompleteTooMuch,
             1 => Wish::Fail,
             2 => Wish::CancelRun,
@@ -211,21 +254,34 @@ fn happen(run: &mut Run, happening: Happening) {
             let (identity, request_id) = ("late".into(), "late".into());
             let _ = run.step(Input::StartWorkflowTask { scheduled: 2, task: 1, identity, request_id, sticky: false });
         }
-        Happening::Complete { commands, answers, force, inline, sticky, can_discard } if waiting || running => {
-            run.sticky = sticky.then_some("sticky");
-            let mut commands: Vec<Command> = commands.iter().map(|wish| wished(run, wish)).collect();
-            let mut messages = Vec::new();
+        Happening::Complete { commands, answers, tame, with } if waiting || running => {
+            if waiting {
+                run.poll();
+            }
+            run.sticky = with.sticky.then_some("sticky");
+            let mut said = (Vec::new(), Vec::new());
             for answer in answers {
                 let (message, here) = answered(&answer);
-                if here {
-                    commands.insert(0, message_here(&message));
+                let mut next = said.clone();
+                next.0.extend(here.then(|| message_here(&message)));
+                next.1.push(message);
+                if !tame || is_taken(run, &next) {
+                    said = next;
                 }
-                messages.push(message);
             }
+            for wish in commands {
+                let mut next = said.clone();
+                next.0.push(wished(run, &wish));
+                if !tame || is_taken(run, &next) {
+                    said = next;
+                }
+            }
+            let (commands, messages) = said;
             let _ = run.respond(commands, messages, |it| {
-                it.force_create_new_workflow_task = force;
-                it.return_new_workflow_task = inline;
-                it.capabilities.get_or_insert_default().discard_speculative_workflow_task_with_events = can_discard;
+                it.force_create_new_workflow_task = with.force;
+                it.return_new_workflow_task = with.inline;
+                it.capabilities.get_or_insert_default().discard_speculative_workflow_task_with_events =
+                    with.can_discard;
             });
         }
         Happening::Complete { .. } | Happening::CompleteStale => {
@@ -235,7 +291,8 @@ fn happen(run: &mut Run, happening: Happening) {
             assert!(run.step(Input::CompleteWorkflowTask(Box::new(completion))).is_err());
         }
         Happening::FailTask { too_large } if waiting || running => {
-            let (large, plain) = (WorkflowTaskFailedCause::GrpcMessageTooLarge, WorkflowTaskFailedCause::NonDeterministicError);
+            let (large, plain) =
+                (WorkflowTaskFailedCause::GrpcMessageTooLarge, WorkflowTaskFailedCause::NonDeterministicError);
             run.fail_task_because(if too_large { large } else { plain });
         }
         Happening::FailTask { .. } => {}
@@ -294,6 +351,19 @@ fn happen(run: &mut Run, happening: Happening) {
             let _ = run.step(Input::Update(Box::new(request)));
         }
     }
+}
+
+/// Whether the running workflow task could be completed with this.
+fn is_taken(run: &Run, (commands, messages): &(Vec<Command>, Vec<Message>)) -> bool {
+    let request = api::workflowservice::v1::RespondWorkflowTaskCompletedRequest {
+        commands: commands.clone(),
+        messages: messages.clone(),
+        ..Default::default()
+    };
+    let completion = TaskCompletion { token: run.token(), request, query_waiting: false };
+    let env = Env { now: run.now, seed: 0, first_id: 1_000_000, limits: &run.limits, namespace: &run.namespace };
+    let taken = step(&mut run.state.clone(), Input::CompleteWorkflowTask(Box::new(completion)), &env);
+    matches!(taken, Ok(Step { reply: Reply::TaskCompleted(_), .. }))
 }
 
 fn report_activity(run: &mut Run, which: Index, by_id: bool, report: Report) {

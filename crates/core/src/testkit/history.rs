@@ -26,7 +26,7 @@ pub(crate) fn shown(event: &HistoryEvent) -> String {
     if let Some(summary) = event.user_metadata.as_ref().and_then(|it| it.summary.as_ref()) {
         parts.push(format!("summary={}", text(summary)));
     }
-    format!("{:>2} {name:<34} {}", event.event_id, parts.join(" ")).trim_end().to_owned()
+    format!("{} {name:<34} {}", event.event_id, parts.join(" ")).trim_end().to_owned()
 }
 
 fn details(attributes: &A) -> Vec<String> {
@@ -238,7 +238,9 @@ pub(super) fn notice(out: &mut String, notice: &Notice) {
 
 pub(super) fn transfer(out: &mut String, transfer: &Transfer) {
     let line = match transfer {
-        Transfer::StartChild { initiated, attributes, .. } => format!("start {} of {initiated}", attributes.workflow_id),
+        Transfer::StartChild { initiated, attributes, .. } => {
+            format!("start {} of {initiated}", attributes.workflow_id)
+        }
         Transfer::SignalExternal { initiated, target: to, signal_name, .. } => {
             format!("signal {} {signal_name} of {initiated}", target(Some(to)))
         }

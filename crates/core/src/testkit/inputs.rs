@@ -14,7 +14,9 @@ use api::{
         SignalExternalWorkflowExecutionCommandAttributes, StartChildWorkflowExecutionCommandAttributes,
         StartTimerCommandAttributes, UpsertWorkflowSearchAttributesCommandAttributes, command::Attributes as C,
     },
-    common::v1::{ActivityType, Memo, Payload, Payloads, RetryPolicy, SearchAttributes, WorkflowExecution, WorkflowType},
+    common::v1::{
+        ActivityType, Memo, Payload, Payloads, RetryPolicy, SearchAttributes, WorkflowExecution, WorkflowType,
+    },
     enums::v1::{CommandType, ParentClosePolicy},
     failure::v1::{ApplicationFailureInfo, CanceledFailureInfo, Failure, failure::FailureInfo},
     history::v1::{
@@ -62,10 +64,7 @@ pub(crate) fn queue(name: &str) -> Option<TaskQueue> {
 }
 
 pub(crate) fn execution(workflow_id: &str, run_id: Option<Uuid>) -> WorkflowExecution {
-    WorkflowExecution {
-        workflow_id: workflow_id.into(),
-        run_id: run_id.map(|it| it.to_string()).unwrap_or_default(),
-    }
+    WorkflowExecution { workflow_id: workflow_id.into(), run_id: run_id.map(|it| it.to_string()).unwrap_or_default() }
 }
 
 pub(crate) fn request() -> StartWorkflowExecutionRequest {

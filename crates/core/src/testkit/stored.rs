@@ -9,7 +9,10 @@ use crate::{
 };
 use api::history::v1::HistoryEvent;
 use serde::{Serialize, de::DeserializeOwned};
-use std::{collections::{BTreeMap, BTreeSet}, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use uuid::Uuid;
 
 pub(crate) struct StoredRun {

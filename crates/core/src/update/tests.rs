@@ -1,11 +1,11 @@
 use super::*;
+use crate::testkit::{accept, reject};
 use crate::{
     state::{TaskClass, WorkflowTask},
     step::Input,
     testkit::*,
     time::wire,
 };
-use crate::testkit::{accept, reject};
 use expect_test::expect;
 
 /// A run whose first workflow task is completed and that has nothing to do.
@@ -41,9 +41,12 @@ fn a_rejected_update_leaves_no_trace() {
     run.expect_notices(expect![[r#"
         u rejected: Oops(not now)
     "#]]);
-    run.expect_history_from(4, expect![[r#"
+    run.expect_history_from(
+        4,
+        expect![[r#"
          4 WorkflowTaskCompleted
-    "#]]);
+    "#]],
+    );
     assert_eq!(stage(&run.state, "u"), None, "it is forgotten");
 }
 
@@ -59,14 +62,17 @@ fn an_update_is_accepted_and_completed() {
         u accepted
         u completed: result=fine
     "#]]);
-    run.expect_history_from(4, expect![[r#"
+    run.expect_history_from(
+        4,
+        expect![[r#"
          4 WorkflowTaskCompleted
          5 WorkflowTaskScheduled
          6 WorkflowTaskStarted
          7 WorkflowTaskCompleted
          8 WorkflowExecutionUpdateAccepted    u request=change
          9 WorkflowExecutionUpdateCompleted   u accepted=8 result=fine
-    "#]]);
+    "#]],
+    );
     assert_eq!(run.update("u"), Stage::Completed(9), "asking again finds the same");
 }
 
@@ -78,11 +84,14 @@ fn commands_stand_where_the_worker_put_the_message() {
     let (accepted, completed) = (accept("u"), answer("u", "fine"));
     let commands = [message_here(&accepted), start_timer("t", secs(1)), message_here(&completed)];
     run.complete_task_with(commands, [accepted, completed], |_| ());
-    run.expect_history_from(8, expect![[r#"
+    run.expect_history_from(
+        8,
+        expect![[r#"
          8 WorkflowExecutionUpdateAccepted    u request=change
          9 TimerStarted                       t after=1s
         10 WorkflowExecutionUpdateCompleted   u accepted=8 result=fine
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -91,11 +100,14 @@ fn messages_without_a_place_come_after_the_commands() {
     run.update("u");
     run.poll();
     run.complete_task_with([start_timer("t", secs(1))], [accept("u"), answer("u", "fine")], |_| ());
-    run.expect_history_from(8, expect![[r#"
+    run.expect_history_from(
+        8,
+        expect![[r#"
          8 TimerStarted                       t after=1s
          9 WorkflowExecutionUpdateAccepted    u request=change
         10 WorkflowExecutionUpdateCompleted   u accepted=9 result=fine
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -124,11 +136,14 @@ fn a_signal_makes_the_task_of_an_update_normal() {
     assert_eq!(class(&run), TaskClass::Normal);
     run.crash();
     run.poll();
-    run.expect_history_from(5, expect![[r#"
+    run.expect_history_from(
+        5,
+        expect![[r#"
          5 WorkflowTaskScheduled
          6 WorkflowExecutionSignaled          hello
          7 WorkflowTaskStarted
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -141,13 +156,16 @@ fn a_signal_makes_the_running_task_of_an_update_normal() {
     run.expect_notices(expect![[r#"
         u rejected: Oops(not now)
     "#]]);
-    run.expect_history_from(5, expect![[r#"
+    run.expect_history_from(
+        5,
+        expect![[r#"
          5 WorkflowTaskScheduled
          6 WorkflowTaskStarted
          7 WorkflowTaskCompleted
          8 WorkflowExecutionSignaled          hello
          9 WorkflowTaskScheduled
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -198,7 +216,9 @@ fn an_update_keeps_the_run_from_closing_unseen() {
     let polled = run.poll();
     assert_eq!(polled.messages.len(), 1);
     run.complete_task_with([], [accept("u"), answer("u", "fine")], |_| ());
-    run.expect_history_from(6, expect![[r#"
+    run.expect_history_from(
+        6,
+        expect![[r#"
          6 WorkflowTaskScheduled
          7 WorkflowTaskStarted
          8 WorkflowTaskFailed                 UnhandledCommand failure=Server(UnhandledCommand)
@@ -207,7 +227,8 @@ fn an_update_keeps_the_run_from_closing_unseen() {
         11 WorkflowTaskCompleted
         12 WorkflowExecutionUpdateAccepted    u request=change
         13 WorkflowExecutionUpdateCompleted   u accepted=12 result=fine
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -246,12 +267,15 @@ fn an_update_whose_task_nobody_takes_gets_a_normal_one() {
     assert_eq!(class(&run), TaskClass::Normal);
     let polled = run.poll();
     assert_eq!((polled.attempt, polled.messages.len()), (1, 1));
-    run.expect_history_from(5, expect![[r#"
+    run.expect_history_from(
+        5,
+        expect![[r#"
          5 WorkflowTaskScheduled
          6 WorkflowTaskTimedOut               ScheduleToStart
          7 WorkflowTaskScheduled
          8 WorkflowTaskStarted
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -264,14 +288,17 @@ fn a_worker_that_fails_its_task_gets_the_update_again() {
     run.expect_notices(expect![[r#"
         u rejected: Oops(not now)
     "#]]);
-    run.expect_history_from(5, expect![[r#"
+    run.expect_history_from(
+        5,
+        expect![[r#"
          5 WorkflowTaskScheduled
          6 WorkflowTaskStarted
          7 WorkflowTaskFailed                 WorkflowWorkerUnhandledFailure failure=Oops(worker broke)
          8 WorkflowTaskScheduled              attempt=2
          9 WorkflowTaskStarted
         10 WorkflowTaskCompleted
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -382,10 +409,12 @@ fn limits_on_updates_name_the_number_and_the_limit() {
     let mut run = Run::limited(|it| it.updates_in_flight_max = 1);
     run.complete_task([]);
     run.update("u");
-    expect!["limit on number of concurrent in-flight updates has been reached: 1 in flight, limit 1"].assert_eq(&run.step(update("v")).expect_err("one is in flight").to_string());
+    expect!["limit on number of concurrent in-flight updates has been reached: 1 in flight, limit 1"]
+        .assert_eq(&run.step(update("v")).expect_err("one is in flight").to_string());
 
     let mut run = Run::limited(|it| it.update_in_flight_payload_bytes_max = 10);
-    expect!["limit on the size of in-flight updates has been reached: 23 bytes, limit 10"].assert_eq(&run.step(update("u")).expect_err("it is large").to_string());
+    expect!["limit on the size of in-flight updates has been reached: 23 bytes, limit 10"]
+        .assert_eq(&run.step(update("u")).expect_err("it is large").to_string());
 
     let mut run = Run::limited(|it| it.updates_total_max = 1);
     run.update("u");
@@ -407,12 +436,17 @@ fn bad_messages_fail_the_task() {
     };
     expect!["BadUpdateWorkflowExecutionMessage: update other wasn't found on the server. This is most likely a transient error which will be resolved automatically by retries"].assert_eq(&refused(vec![accept("other")]));
     expect!["BadUpdateWorkflowExecutionMessage: update u wasn't found on the server. This is most likely a transient error which will be resolved automatically by retries"].assert_eq(&refused(vec![answer("u", "too soon")]));
-    expect!["BadUpdateWorkflowExecutionMessage: invalid state transition attempted for Update u: accepted twice"].assert_eq(&refused(vec![accept("u"), accept("u")]));
-    expect!["BadUpdateWorkflowExecutionMessage: invalid state transition attempted for Update u: completed twice"].assert_eq(&refused(vec![accept("u"), answer("u", "1"), answer("u", "2")]));
-    expect!["BadUpdateWorkflowExecutionMessage: Update u received message with nil body"].assert_eq(&refused(vec![Message { body: None, ..accept("u") }]));
+    expect!["BadUpdateWorkflowExecutionMessage: invalid state transition attempted for Update u: accepted twice"]
+        .assert_eq(&refused(vec![accept("u"), accept("u")]));
+    expect!["BadUpdateWorkflowExecutionMessage: invalid state transition attempted for Update u: completed twice"]
+        .assert_eq(&refused(vec![accept("u"), answer("u", "1"), answer("u", "2")]));
+    expect!["BadUpdateWorkflowExecutionMessage: Update u received message with nil body"]
+        .assert_eq(&refused(vec![Message { body: None, ..accept("u") }]));
     let odd = prost_types::Any { type_url: "type.googleapis.com/Odd".into(), value: Vec::new() };
-    expect!["BadUpdateWorkflowExecutionMessage: Message type Odd not supported"].assert_eq(&refused(vec![Message { body: Some(odd), ..accept("u") }]));
+    expect!["BadUpdateWorkflowExecutionMessage: Message type Odd not supported"]
+        .assert_eq(&refused(vec![Message { body: Some(odd), ..accept("u") }]));
     let mut run = idle();
     run.update("u");
-    expect!["BadUpdateWorkflowExecutionMessage: ProtocolMessageCommand referenced absent message ID u/accept"].assert_eq(&run.refused([message_here(&accept("u"))]));
+    expect!["BadUpdateWorkflowExecutionMessage: ProtocolMessageCommand referenced absent message ID u/accept"]
+        .assert_eq(&run.refused([message_here(&accept("u"))]));
 }

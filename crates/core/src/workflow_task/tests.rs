@@ -31,7 +31,7 @@ fn a_transient_task_shows_its_worker_the_pair_that_history_lacks() {
     assert_eq!((polled.attempt, polled.scheduled, polled.started), (2, 5, 6));
     assert_eq!((polled.history_from, polled.history_until), (1, 5));
     let extra: Vec<String> = polled.extra.iter().map(shown).collect();
-    assert_eq!(extra, [" 5 WorkflowTaskScheduled              attempt=2", " 6 WorkflowTaskStarted"]);
+    assert_eq!(extra, ["5 WorkflowTaskScheduled              attempt=2", "6 WorkflowTaskStarted"]);
 }
 
 #[test]
@@ -41,13 +41,16 @@ fn something_that_happens_before_a_transient_task_starts_makes_it_a_first_attemp
     run.signal("hello");
     run.complete_task([]);
 
-    run.expect_history_from(4, expect![[r#"
+    run.expect_history_from(
+        4,
+        expect![[r#"
          4 WorkflowTaskFailed                 WorkflowWorkerUnhandledFailure failure=Oops(worker broke)
          5 WorkflowExecutionSignaled          hello
          6 WorkflowTaskScheduled
          7 WorkflowTaskStarted
          8 WorkflowTaskCompleted
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -58,14 +61,17 @@ fn something_that_happens_while_a_transient_task_runs_comes_after_it() {
     run.signal("hello");
     run.complete_task([]);
 
-    run.expect_history_from(4, expect![[r#"
+    run.expect_history_from(
+        4,
+        expect![[r#"
          4 WorkflowTaskFailed                 WorkflowWorkerUnhandledFailure failure=Oops(worker broke)
          5 WorkflowTaskScheduled              attempt=2
          6 WorkflowTaskStarted
          7 WorkflowTaskCompleted
          8 WorkflowExecutionSignaled          hello
          9 WorkflowTaskScheduled
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -77,13 +83,16 @@ fn what_waited_behind_a_failed_transient_task_makes_the_next_a_first_attempt() {
     run.fail_task();
     run.complete_task([]);
 
-    run.expect_history_from(4, expect![[r#"
+    run.expect_history_from(
+        4,
+        expect![[r#"
          4 WorkflowTaskFailed                 WorkflowWorkerUnhandledFailure failure=Oops(worker broke)
          5 WorkflowExecutionSignaled          hello
          6 WorkflowTaskScheduled
          7 WorkflowTaskStarted
          8 WorkflowTaskCompleted
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -193,12 +202,15 @@ fn a_worker_that_has_the_run_cached_gets_only_what_is_new() {
     assert_eq!((offered.queue.as_str(), offered.sticky.as_deref()), ("q", Some("worker-1")));
     let polled = run.poll();
     assert_eq!((polled.previous_started, polled.history_from, polled.history_until), (3, 4, 8));
-    run.expect_history_from(4, expect![[r#"
+    run.expect_history_from(
+        4,
+        expect![[r#"
          4 WorkflowTaskCompleted
          5 WorkflowExecutionSignaled          hello
          6 WorkflowTaskScheduled              sticky=worker-1
          7 WorkflowTaskStarted
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -211,13 +223,16 @@ fn a_sticky_queue_that_nobody_serves_gives_the_task_up() {
     assert_eq!(run.offered.last().expect("a task was offered").sticky, None);
     let polled = run.poll();
     assert_eq!((polled.attempt, polled.history_from), (1, 1), "full history, and no failure is counted");
-    run.expect_history_from(5, expect![[r#"
+    run.expect_history_from(
+        5,
+        expect![[r#"
          5 WorkflowExecutionSignaled          hello
          6 WorkflowTaskScheduled              sticky=worker-1
          7 WorkflowTaskTimedOut               ScheduleToStart
          8 WorkflowTaskScheduled
          9 WorkflowTaskStarted
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -245,7 +260,9 @@ fn a_failure_in_a_workers_cache_counts_no_attempt() {
     run.fail_task();
     run.fail_task();
 
-    run.expect_history_from(5, expect![[r#"
+    run.expect_history_from(
+        5,
+        expect![[r#"
          5 WorkflowExecutionSignaled          hello
          6 WorkflowTaskScheduled              sticky=worker-1
          7 WorkflowTaskStarted
@@ -253,7 +270,8 @@ fn a_failure_in_a_workers_cache_counts_no_attempt() {
          9 WorkflowTaskScheduled
         10 WorkflowTaskStarted
         11 WorkflowTaskFailed                 WorkflowWorkerUnhandledFailure failure=Oops(worker broke)
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -285,13 +303,16 @@ fn a_worker_keeps_its_task_by_heartbeats() {
         run.advance(secs(5));
         assert!(matches!(heartbeat(&mut run), Ok(Reply::TaskCompleted(_))));
     }
-    run.expect_history_from(17, expect![[r#"
+    run.expect_history_from(
+        17,
+        expect![[r#"
         17 WorkflowTaskScheduled
         18 WorkflowTaskStarted
         19 WorkflowTaskCompleted
         20 WorkflowTaskScheduled
         21 WorkflowTaskStarted
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -309,7 +330,9 @@ fn heartbeats_end_after_half_an_hour() {
         run.advance(secs(5));
     }
     assert!(matches!(heartbeat(&mut run), Ok(Reply::TaskTimedOut)));
-    run.expect_history_from(14, expect![[r#"
+    run.expect_history_from(
+        14,
+        expect![[r#"
         14 WorkflowTaskScheduled              sticky=worker-1
         15 WorkflowTaskStarted
         16 WorkflowTaskCompleted
@@ -317,7 +340,8 @@ fn heartbeats_end_after_half_an_hour() {
         18 WorkflowTaskStarted
         19 WorkflowTaskTimedOut               StartToClose
         20 WorkflowTaskScheduled
-    "#]]);
+    "#]],
+    );
     assert_eq!(run.state.unrecorded.task.sticky, None);
 }
 
@@ -350,12 +374,15 @@ fn what_arrived_meanwhile_comes_inline() {
     let done = run.complete_task_with([], [], |it| it.return_new_workflow_task = true);
     assert_eq!(done.next.expect("a signal is to be seen").started, 7);
     assert!(run.queue.is_empty(), "it never was in a queue");
-    run.expect_history_from(4, expect![[r#"
+    run.expect_history_from(
+        4,
+        expect![[r#"
          4 WorkflowTaskCompleted
          5 WorkflowExecutionSignaled          hello
          6 WorkflowTaskScheduled
          7 WorkflowTaskStarted
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -374,7 +401,9 @@ fn events_wait_behind_a_running_task_and_completions_come_last() {
     assert_eq!(run.history.len(), 10);
     run.complete_task([]);
 
-    run.expect_history_from(8, expect![[r#"
+    run.expect_history_from(
+        8,
+        expect![[r#"
          8 WorkflowExecutionSignaled          first
          9 WorkflowTaskScheduled
         10 WorkflowTaskStarted
@@ -387,7 +416,8 @@ fn events_wait_behind_a_running_task_and_completions_come_last() {
         17 ActivityTaskCompleted              scheduled=5 started=12 result=done
         18 ChildWorkflowExecutionCompleted    initiated=7 started=13 result=child's result
         19 WorkflowTaskScheduled
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -468,14 +498,17 @@ fn too_much_behind_a_running_task_ends_the_task() {
     assert!(run.state.workflow_task().is_started());
     run.signal("3");
 
-    run.expect_history_from(3, expect![[r#"
+    run.expect_history_from(
+        3,
+        expect![[r#"
          3 WorkflowTaskStarted
          4 WorkflowTaskFailed                 ForceCloseCommand
          5 WorkflowExecutionSignaled          1
          6 WorkflowExecutionSignaled          2
          7 WorkflowExecutionSignaled          3
          8 WorkflowTaskScheduled
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -486,24 +519,30 @@ fn whatever_fills_the_buffer_ends_the_task() {
     run.poll();
     run.advance(secs(1));
 
-    run.expect_history_from(9, expect![[r#"
+    run.expect_history_from(
+        9,
+        expect![[r#"
          9 WorkflowTaskStarted
         10 WorkflowTaskFailed                 ForceCloseCommand
         11 TimerFired                         1 started=5
         12 TimerFired                         2 started=6
         13 WorkflowTaskScheduled
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn an_answer_that_will_never_fit_ends_the_run() {
     let mut run = Run::started();
     run.fail_task_because(Cause::GrpcMessageTooLarge);
-    run.expect_history_from(3, expect![[r#"
+    run.expect_history_from(
+        3,
+        expect![[r#"
          3 WorkflowTaskStarted
          4 WorkflowTaskFailed                 ForceCloseCommand
          5 WorkflowExecutionTerminated        GrpcMessageTooLarge by=history-service
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -516,12 +555,15 @@ fn a_long_history_suggests_to_continue_as_new() {
     run.poll();
     let WorkflowTask::Started(task) = run.state.workflow_task() else { panic!("a task runs") };
     assert_eq!(task.suggest_continue_as_new, [SuggestContinueAsNewReason::TooManyHistoryEvents as i32]);
-    run.expect_history_from(8, expect![[r#"
+    run.expect_history_from(
+        8,
+        expect![[r#"
          8 WorkflowTaskCompleted
          9 WorkflowExecutionSignaled          2
         10 WorkflowTaskScheduled
         11 WorkflowTaskStarted                suggest=continue-as-new
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -531,12 +573,15 @@ fn a_running_task_survives_a_crash_and_so_does_what_waits_behind_it() {
     run.signal("hello");
     run.crash();
     run.complete_task([]);
-    run.expect_history_from(3, expect![[r#"
+    run.expect_history_from(
+        3,
+        expect![[r#"
          3 WorkflowTaskStarted
          4 WorkflowTaskCompleted
          5 WorkflowExecutionSignaled          hello
          6 WorkflowTaskScheduled
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -544,9 +589,12 @@ fn the_task_timeout_of_the_run_is_what_a_worker_has() {
     let mut run = Run::started_with(|it| it.workflow_task_timeout = wire(secs(2)));
     run.poll();
     run.advance(secs(2));
-    run.expect_history_from(2, expect![[r#"
+    run.expect_history_from(
+        2,
+        expect![[r#"
          2 WorkflowTaskScheduled              timeout=2s
          3 WorkflowTaskStarted
          4 WorkflowTaskTimedOut               StartToClose
-    "#]]);
+    "#]],
+    );
 }
