@@ -8,7 +8,10 @@
 //! - Within a queue, lower priority keys go first, then older tasks.
 //! - A queue whose window is full remembers that the store has more, and reads on when it has room.
 
+mod rate;
+
 use parking_lot::Mutex;
+use rate::Rate;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{
@@ -62,8 +65,8 @@ struct Inner {
     refilling: bool,
     pollers: HashMap<String, PollerSeen>,
     limit: Option<RateLimit>,
-    added: u64,
-    dispatched: u64,
+    added: Rate,
+    dispatched: Rate,
     /// Numbers for tasks that have no row.
     next_rowless: i64,
 }
@@ -85,12 +88,20 @@ struct RateLimit {
 /// What a queue has to say of itself.
 #[derive(Debug, Clone, Default)]
 pub struct Statistics {
-    pub backlog: usize,
-    pub oldest: Option<Timestamp>,
-    pub by_priority: BTreeMap<i32, usize>,
+    /// By priority key; a lower one goes first.
+    pub backlog: BTreeMap<i32, Backlog>,
     pub pollers: Vec<(String, PollerSeen)>,
-    pub added: u64,
-    pub dispatched: u64,
+    pub added_per_second: f64,
+    pub dispatched_per_second: f64,
+    /// What pollers have limited it to.
+    pub limit_per_second: Option<f64>,
+}
+
+/// Tasks that wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backlog {
+    pub tasks: usize,
+    pub oldest: Timestamp,
 }
 
 enum Taken {
@@ -150,7 +161,7 @@ impl Queue {
     pub fn offer(&self, priority: i32, id: i64, task: Task, now: Timestamp) {
         {
             let mut inner = self.inner.lock();
-            inner.added += 1;
+            inner.added.count(now);
             if inner.tasks.len() >= WINDOW && id > 0 {
                 inner.more_in_store = true;
                 return;
@@ -209,7 +220,7 @@ impl Queue {
             limit.next = now + limit.interval();
         }
         let (task, _) = inner.tasks.remove(&key).expect("just seen");
-        inner.dispatched += 1;
+        inner.dispatched.count(now);
         Taken::Task(task)
     }
 
@@ -280,22 +291,23 @@ impl Queue {
 
     pub fn statistics(&self, now: Timestamp, history: Duration) -> Statistics {
         let inner = self.inner.lock();
-        let mut by_priority = BTreeMap::new();
-        for (priority, _) in inner.tasks.keys() {
-            *by_priority.entry(*priority).or_default() += 1;
+        let mut backlog = BTreeMap::<i32, Backlog>::new();
+        for ((priority, _), (_, at)) in &inner.tasks {
+            let waiting = backlog.entry(*priority).or_insert(Backlog { tasks: 0, oldest: *at });
+            waiting.tasks += 1;
+            waiting.oldest = waiting.oldest.min(*at);
         }
         Statistics {
-            backlog: inner.tasks.len(),
-            oldest: inner.tasks.values().map(|(_, at)| *at).min(),
-            by_priority,
+            backlog,
             pollers: inner
                 .pollers
                 .iter()
                 .filter(|(_, seen)| now - seen.at < history)
                 .map(|(identity, seen)| (identity.clone(), seen.clone()))
                 .collect(),
-            added: inner.added,
-            dispatched: inner.dispatched,
+            added_per_second: inner.added.per_second(now),
+            dispatched_per_second: inner.dispatched.per_second(now),
+            limit_per_second: inner.limit.as_ref().map(|it| it.per_second),
         }
     }
 }

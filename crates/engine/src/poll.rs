@@ -2,7 +2,7 @@
 
 use crate::{
     Error, Handle,
-    matching::{Queue, Task},
+    matching::{Queue, Statistics, Task},
     message::{Stepped, Target},
     query::QueryTask,
     token::{self, Token},
@@ -116,6 +116,14 @@ impl Handle {
             })
             .collect();
         queue.refilled(tasks, self.shared.clock.now());
+    }
+
+    /// What a task queue has to say of itself; nothing, if nobody has used it.
+    pub fn queue_statistics(&self, key: &QueueKey) -> Statistics {
+        let Some(queue) = self.shared.matching.existing(key) else { return Statistics::default() };
+        // After a start the tasks are on disk until somebody asks.
+        self.refill(&queue);
+        queue.statistics(self.shared.clock.now(), self.shared.limits.poller_history)
     }
 
     /// A workflow task or a query for a worker; `None` if there was none in time.
