@@ -25,6 +25,7 @@ pub mod namespaces;
 mod server;
 mod service;
 mod status;
+mod sweep;
 pub mod validate;
 pub mod workers;
 

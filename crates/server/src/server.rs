@@ -11,7 +11,7 @@ use crate::metrics::Metrics;
 use crate::namespaces::{self, Namespace, Namespaces, NewNamespace};
 use crate::service::{Announced, Cluster, Service};
 use crate::workers::Workers;
-use crate::{grpc, http};
+use crate::{grpc, http, sweep};
 use bytes::Bytes;
 use engine::Engine;
 use std::net::SocketAddr;
@@ -112,6 +112,7 @@ impl Server {
         for name in &settings.namespaces {
             ensure_namespace(&service, name, &settings).await?;
         }
+        sweep::resume(&service);
 
         let checks = Arc::new(Checks::serving().await);
         let grpc = tokio::spawn(run_grpc(grpc_listener, service.clone(), checks.clone(), settings.transport.clone()));
