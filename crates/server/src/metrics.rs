@@ -9,11 +9,12 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetri
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use store::Store;
 
@@ -38,7 +39,7 @@ struct MethodLabels {
 }
 
 impl Metrics {
-    pub fn new(store: &Store) -> Metrics {
+    pub fn new(store: &Store, engine: &engine::Handle) -> Metrics {
         let mut registry = Registry::with_prefix("tradewind");
         let calls = Family::default();
         let call_durations = Family::new_with_constructor(duration_histogram as fn() -> Histogram);
@@ -52,6 +53,7 @@ impl Metrics {
         );
         registry.register("rpc_in_flight", "Requests being answered", calls_in_flight.clone());
         registry.register_collector(Box::new(StoreCollector(store.clone())));
+        registry.register_collector(Box::new(EngineCollector(engine.clone())));
         Metrics { registry: Arc::new(RwLock::new(registry)), calls, call_durations, calls_in_flight }
     }
 
@@ -106,6 +108,43 @@ impl Collector for StoreCollector {
         ] {
             let metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
             ConstCounter::new(value).encode(metric)?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads the engine's counters when somebody asks.
+struct EngineCollector(engine::Handle);
+
+impl fmt::Debug for EngineCollector {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("EngineCollector")
+    }
+}
+
+impl Collector for EngineCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let shared = self.0.shared();
+        let counters = &shared.counters;
+        for (name, help, value) in [
+            ("engine_steps", "Inputs put to runs, refused ones included", &counters.steps),
+            ("engine_runs_loaded", "Runs read from the store into memory", &counters.runs_loaded),
+            ("engine_transfers", "Pieces of work carried out that runs owed to other runs", &counters.transfers),
+        ] {
+            let metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            ConstCounter::new(value.load(Relaxed)).encode(metric)?;
+        }
+        for (name, help, value) in [
+            ("engine_runs_cached", "Runs in memory", counters.runs_cached.load(Relaxed)),
+            (
+                "engine_runs_parked",
+                "Runs that a panic has parked since the start: each is a defect to look into",
+                counters.runs_parked.load(Relaxed),
+            ),
+            ("matching_backlog", "Tasks in memory that wait for a poller", shared.matching.backlog()),
+        ] {
+            let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)).encode(metric)?;
         }
         Ok(())
     }

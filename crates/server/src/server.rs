@@ -99,7 +99,7 @@ impl Server {
         let service = Arc::new(Service {
             engine: engine.handle(),
             workers: Workers::new(&limits),
-            metrics: Metrics::new(&store),
+            metrics: Metrics::new(&store, &engine.handle()),
             store,
             namespaces,
             limits,

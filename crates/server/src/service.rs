@@ -47,8 +47,8 @@ pub struct Announced {
     pub sync_update: bool,
     pub async_update: bool,
     pub worker_heartbeats: bool,
-    /// Workers then wait for their polls to return after ShutdownWorker instead of cancelling them, so this
-    /// needs matching to complete the polls of the named worker; else each shutdown lasts a whole long poll.
+    /// Workers then wait for their polls to return after ShutdownWorker instead of cancelling them. The engine
+    /// completes the polls of the named worker; where it did not, a shutdown would last a whole long poll.
     pub worker_poll_complete_on_shutdown: bool,
     /// Needs `poller_scaling_decision` in poll replies.
     pub poller_autoscaling: bool,
@@ -66,8 +66,8 @@ impl Default for Announced {
             sync_update: true,
             async_update: true,
             worker_heartbeats: true,
-            worker_poll_complete_on_shutdown: false,
-            poller_autoscaling: false,
+            worker_poll_complete_on_shutdown: true,
+            poller_autoscaling: true,
             schedules: false,
             nexus: false,
             build_id_based_versioning: false,
