@@ -37,7 +37,7 @@ pub fn namespace_for_start(namespaces: &Namespaces, name: &str) -> Result<Arc<Na
 
 fn existing(namespaces: &Namespaces, name: &str, allowed: &[NamespaceState]) -> Result<Arc<Namespace>, Error> {
     if name.is_empty() {
-        return Err(Error::invalid("Namespace not set on request."));
+        return Err(Error::invalid("Namespace is empty."));
     }
     let namespace = namespaces.named(name).ok_or_else(|| Error::namespace_not_found(name))?;
     if !allowed.contains(&namespace.state) {
