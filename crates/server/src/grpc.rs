@@ -5,6 +5,8 @@
 //! A method that is not in a table answers UNIMPLEMENTED through the generated default.
 
 mod call;
+#[cfg(test)]
+mod compat;
 mod wording;
 
 use crate::config::Transport;
@@ -29,9 +31,13 @@ struct Door(Arc<Service>);
 /// `method(Request) -> Response = handler` for a handler of `(&Service, Request)`, and with `, context`
 /// behind it for one that also wants to know the caller's deadline.
 macro_rules! methods {
-    ($service:ident in $package:ident {
+    ($service:ident in $package:ident as $table:ident {
         $($method:ident($request:ident) -> $response:ident = $handler:path $(, $context:ident)?;)*
     }) => {
+        /// What is built of the service.
+        #[cfg(test)]
+        const $table: &[&str] = &[$(stringify!($request)),*];
+
         #[tonic::async_trait]
         impl $service for Door {
             $(
@@ -48,7 +54,7 @@ macro_rules! methods {
     };
 }
 
-methods!(WorkflowService in workflowservice {
+methods!(WorkflowService in workflowservice as WORKFLOW_SERVICE {
     get_system_info(GetSystemInfoRequest) -> GetSystemInfoResponse = handlers::get_system_info::handle;
     get_cluster_info(GetClusterInfoRequest) -> GetClusterInfoResponse = handlers::get_cluster_info::handle;
     get_search_attributes(GetSearchAttributesRequest) -> GetSearchAttributesResponse = handlers::get_search_attributes::handle;
@@ -80,6 +86,15 @@ methods!(WorkflowService in workflowservice {
     shutdown_worker(ShutdownWorkerRequest) -> ShutdownWorkerResponse = handlers::shutdown_worker::handle;
     get_workflow_execution_history(GetWorkflowExecutionHistoryRequest) -> GetWorkflowExecutionHistoryResponse = handlers::get_workflow_execution_history::handle, context;
     get_workflow_execution_history_reverse(GetWorkflowExecutionHistoryReverseRequest) -> GetWorkflowExecutionHistoryReverseResponse = handlers::get_workflow_execution_history::handle_reverse;
+    describe_workflow_execution(DescribeWorkflowExecutionRequest) -> DescribeWorkflowExecutionResponse = handlers::describe_workflow_execution::handle;
+    list_workflow_executions(ListWorkflowExecutionsRequest) -> ListWorkflowExecutionsResponse = handlers::list_workflow_executions::handle;
+    scan_workflow_executions(ScanWorkflowExecutionsRequest) -> ScanWorkflowExecutionsResponse = handlers::scan_workflow_executions::handle;
+    list_open_workflow_executions(ListOpenWorkflowExecutionsRequest) -> ListOpenWorkflowExecutionsResponse = handlers::list_open_workflow_executions::handle;
+    list_closed_workflow_executions(ListClosedWorkflowExecutionsRequest) -> ListClosedWorkflowExecutionsResponse = handlers::list_closed_workflow_executions::handle;
+    list_archived_workflow_executions(ListArchivedWorkflowExecutionsRequest) -> ListArchivedWorkflowExecutionsResponse = handlers::list_archived_workflow_executions::handle;
+    count_workflow_executions(CountWorkflowExecutionsRequest) -> CountWorkflowExecutionsResponse = handlers::count_workflow_executions::handle;
+    describe_task_queue(DescribeTaskQueueRequest) -> DescribeTaskQueueResponse = handlers::describe_task_queue::handle;
+    list_task_queue_partitions(ListTaskQueuePartitionsRequest) -> ListTaskQueuePartitionsResponse = handlers::list_task_queue_partitions::handle;
     respond_activity_task_completed(RespondActivityTaskCompletedRequest) -> RespondActivityTaskCompletedResponse = handlers::respond_activity_task::completed;
     respond_activity_task_completed_by_id(RespondActivityTaskCompletedByIdRequest) -> RespondActivityTaskCompletedByIdResponse = handlers::respond_activity_task::completed_by_id;
     respond_activity_task_failed(RespondActivityTaskFailedRequest) -> RespondActivityTaskFailedResponse = handlers::respond_activity_task::failed;
@@ -90,7 +105,7 @@ methods!(WorkflowService in workflowservice {
     record_activity_task_heartbeat_by_id(RecordActivityTaskHeartbeatByIdRequest) -> RecordActivityTaskHeartbeatByIdResponse = handlers::respond_activity_task::heartbeat_by_id;
 });
 
-methods!(OperatorService in operatorservice {
+methods!(OperatorService in operatorservice as OPERATOR_SERVICE {
     add_search_attributes(AddSearchAttributesRequest) -> AddSearchAttributesResponse = handlers::add_search_attributes::handle;
     remove_search_attributes(RemoveSearchAttributesRequest) -> RemoveSearchAttributesResponse = handlers::remove_search_attributes::handle;
     list_search_attributes(ListSearchAttributesRequest) -> ListSearchAttributesResponse = handlers::list_search_attributes::handle;

@@ -2,7 +2,7 @@
 
 use crate::{Error, Service, validate};
 use api::{
-    common::v1::{Link, WorkflowExecution, link},
+    common::v1::{Link, Payload, SearchAttributes, WorkflowExecution, link},
     enums::v1::EventType,
 };
 use engine::{
@@ -10,8 +10,8 @@ use engine::{
     namespaces::Namespace,
     token::{self, Token},
 };
-use std::{sync::Arc, time::Duration};
-use tradewind_core::time::Timestamp;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tradewind_core::{fold::is_null, search_attributes, time::Timestamp};
 
 /// The namespace and the execution that a request names.
 pub fn target(
@@ -61,6 +61,14 @@ pub fn wait_until(service: &Service, deadline: Option<Timestamp>, longest: Durat
         None => own,
         Some(deadline) => own.min(now + (deadline - now).saturating_sub(service.limits.long_poll_margin)),
     }
+}
+
+/// A run's search attributes as clients read them: each value with its type, and none that is null.
+pub fn search_attributes(mut fields: BTreeMap<String, Payload>, namespace: &Namespace) -> SearchAttributes {
+    fields.retain(|_, payload| !is_null(payload));
+    let mut attributes = SearchAttributes { indexed_fields: fields };
+    search_attributes::apply_types(&mut attributes, &namespace.search_attributes);
+    attributes
 }
 
 /// A link to the event that started a run.

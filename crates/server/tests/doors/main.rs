@@ -1,5 +1,7 @@
 //! A server in this process, on ports of its own, asked over the wire.
 
+mod executions;
+
 use api::enums::v1::{IndexedValueType, NamespaceState, WorkerStatus};
 use api::errordetails::v1::NamespaceNotFoundFailure;
 use api::operatorservice::v1 as operator;
@@ -258,7 +260,9 @@ async fn the_http_door_tells_health_and_numbers() {
     let (code, metrics) = test.get("/metrics").await;
     assert_eq!(code, 200);
     assert!(metrics.contains(r#"tradewind_rpc_requests_total{method="DescribeNamespace",code="OK"} 1"#), "{metrics}");
-    assert!(metrics.contains("tradewind_store_flushes_total "), "{metrics}");
+    for name in ["store_flushes_total", "engine_steps_total", "engine_runs_cached", "matching_backlog"] {
+        assert!(metrics.contains(&format!("tradewind_{name} ")), "{name} in {metrics}");
+    }
     let (code, page) = test.get("/").await;
     assert!(code == 200 && page.contains("Tradewind"), "{page}");
     assert_eq!(test.get("/nope").await, (404, r#"{"error":"not found","path":"/nope"}"#.to_owned()));
