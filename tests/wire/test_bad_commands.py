@@ -246,14 +246,6 @@ def test_starting_and_cancelling_a_child_in_one_task(run: Run):
     )
 
 
-def test_a_child_in_an_unknown_namespace(run: Run):
-    task = run.poll()
-    with refused("NOT_FOUND", "Namespace nope is not found.", "NamespaceNotFoundFailure"):
-        task.complete(start_child("c", run.queue, namespace="nope"))
-    run.expect("WorkflowExecutionStarted WorkflowTaskScheduled WorkflowTaskStarted")
-    task.complete(complete_workflow())
-
-
 def test_nothing_of_a_bad_completion_is_kept(run: Run):
     task = run.poll()
     with refused("INVALID_ARGUMENT"):

@@ -22,7 +22,13 @@ pub(crate) fn until_signal(settings: Settings, notes: &[String]) -> anyhow::Resu
         // Whoever started us may have closed our output; that is no reason to stop.
         let _ = std::io::stdout().write_all(summary(&server, &settings).as_bytes());
 
-        stop.asked().await;
+        tokio::select! {
+            () = stop.asked() => {}
+            () = server.failed() => {
+                // Going on would answer from memory what no disk holds: start over instead.
+                anyhow::bail!("the engine cannot go on; what it acknowledged is on disk");
+            }
+        }
         tracing::info!("stopping: requests in flight may finish");
         tokio::spawn(async move {
             stop.asked().await;

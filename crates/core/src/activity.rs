@@ -473,7 +473,8 @@ fn back_off(draft: &mut Draft<'_>, activity: &Activity, failure: &Failure, inter
     draft.step.durable = true;
 }
 
-/// What is kept of a failure between attempts, so that retries cannot make the state grow without bound.
+/// What is kept of a failure between attempts, so that retries cannot make the state grow without bound: one that
+/// is too long becomes the cause of a failure that says so, cut to what fits.
 fn truncated(failure: &Failure, bytes_max: usize) -> Failure {
     if failure.encoded_len() <= bytes_max {
         return failure.clone();
@@ -483,13 +484,20 @@ fn truncated(failure: &Failure, bytes_max: usize) -> Failure {
         Some(FailureInfo::ApplicationFailureInfo(it)) => {
             Some(FailureInfo::ApplicationFailureInfo(ApplicationFailureInfo { details: None, ..it.clone() }))
         }
-        _ => Some(FailureInfo::ServerFailureInfo(ServerFailureInfo::default())),
+        _ => None,
     };
-    Failure {
+    let original = Failure {
         message: cut(&failure.message, bytes_max / 2),
-        source: failure.source.clone(),
+        source: cut(&failure.source, bytes_max / 16),
         stack_trace: cut(&failure.stack_trace, bytes_max / 4),
         failure_info: kept_info,
+        ..Failure::default()
+    };
+    Failure {
+        message: format!("Failure exceeds size limit. Size={} Limit={bytes_max}", failure.encoded_len()),
+        source: "Server".to_owned(),
+        failure_info: Some(FailureInfo::ServerFailureInfo(ServerFailureInfo::default())),
+        cause: Some(Box::new(original)),
         ..Failure::default()
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     ids::{EventId, NamespaceKey, RunKey, TaskKind},
     limits::Limits,
     start,
-    state::{ActivityPhase, MutableState, Volatile, WorkflowTask},
+    state::{ActivityPhase, MutableState, TaskClass, Volatile, WorkflowTask},
     step::{
         ActivityRef, Dispatch, Env, Input, Namespace, Notice, PolledActivity, PolledTask, Rejection, Reply, Step,
         Successor, TaskCompleted, TaskCompletion, TaskToken, step,
@@ -289,6 +289,13 @@ impl Run {
             state.unrecorded.buffered.is_empty() || state.workflow_task().is_started(),
             "events wait only behind a running workflow task"
         );
+        let unwritten = match state.workflow_task() {
+            WorkflowTask::Scheduled(task) if task.class == TaskClass::Speculative => Some(task.scheduled),
+            WorkflowTask::Started(task) if task.class != TaskClass::Normal => Some(task.scheduled),
+            _ => None,
+        };
+        let next = state.next_event_id();
+        assert!(unwritten.is_none_or(|id| id == next), "an unwritten task has the next ids, as its worker was shown");
         assert!(state.recorded.progress.history_bytes >= before.recorded.progress.history_bytes);
         if !state.is_running() {
             assert!(state.workflow_task().is_none());

@@ -86,7 +86,7 @@ impl Engine {
         for (index, inbox) in receivers.into_iter().enumerate() {
             let mut owner = owner::Owner::new(index, shared.clone(), inbox, handle.clone());
             owner.take_up(transfers.iter().filter(|row| handle.owns(index, row.slot)));
-            loops.push(tokio::spawn(owner.run()));
+            loops.push(tokio::spawn(watched(owner, handle.clone())));
         }
         let janitor = tokio::spawn(tidy(handle.clone()));
         Ok(Engine { handle, loops, janitor })
@@ -111,6 +111,18 @@ impl Engine {
                 tracing::error!(%error, "a loop ended badly");
             }
         }
+    }
+}
+
+/// Runs a loop. One that ends by itself, or panics between steps, leaves its slots without an owner: the node has
+/// to start over.
+async fn watched(owner: owner::Owner, handle: Handle) {
+    let ended = tokio::spawn(owner.run()).await;
+    if let Err(error) = &ended {
+        tracing::error!(%error, "a loop ended badly");
+    }
+    if ended.is_err() || !handle.is_closing() {
+        handle.shared.failed.cancel();
     }
 }
 

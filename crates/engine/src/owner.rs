@@ -443,7 +443,9 @@ impl Owner {
             let batch = codec::batch(&mut successor.step);
             let place = codec::Place { run: next, ..place };
             codec::insert(&place, &created.state, &successor.step, batch.as_ref(), &mut write.changes);
-            created.recent.extend(batch);
+            if let Some(batch) = &batch {
+                created.remember(batch);
+            }
             let row = visibility::row(next, &created.state, &shared);
             write.changes.push(Change::PutVisibility(Box::new(row)));
             arm.extend(wake_change(&shared, next, &mut created, now, &mut write.changes).map(|due| (due, next)));
@@ -505,7 +507,8 @@ impl Owner {
             entry.queries.retain(|query| !query.is_abandoned());
             if entry.queries.len() >= limit {
                 return Err(Error::Exhausted(format!(
-                    "consistent query buffer is full: {} queries wait for this workflow, limit {limit}. Please retry",
+                    "consistent query buffer is full, this may be caused by too many queries and workflow not able to \
+                     process query fast enough ({} waiting, limit {limit})",
                     entry.queries.len()
                 )));
             }

@@ -22,6 +22,8 @@ pub struct Shared {
     pub departures: Departures,
     /// Cancelled when the engine drains: long polls answer empty.
     pub draining: CancellationToken,
+    /// Cancelled when the engine cannot go on: the store failed, or a loop ended. The process should end.
+    pub failed: CancellationToken,
     pub settings: Settings,
     pub counters: Counters,
     next_run: AtomicI64,
@@ -91,6 +93,7 @@ impl Shared {
             limits,
             namespaces,
             draining,
+            failed: CancellationToken::new(),
             settings,
             counters: Counters::default(),
         })

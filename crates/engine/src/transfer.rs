@@ -115,10 +115,12 @@ async fn attempt(
                 header: header.map(|it| it.0),
                 request_id: request_id.to_string(),
                 links: Vec::new(),
-                external: source,
+                external: source.clone(),
             };
+            // A workflow that signals itself would wait for itself.
+            let to_itself = source.as_ref().is_some_and(|it| it.workflow_id == target.workflow_id);
             let target = target_of(namespace, &target.0);
-            if child_only && !is_child_of(handle, target.clone(), run).await? {
+            if to_itself || child_only && !is_child_of(handle, target.clone(), run).await? {
                 let failed = Some(SignalFailed::ExternalWorkflowExecutionNotFound);
                 return report(Input::ExternalSignaled { initiated, failed }).await;
             }
@@ -139,12 +141,13 @@ async fn attempt(
                 identity: IDENTITY.to_owned(),
                 request_id: request_id.to_string(),
                 links: Vec::new(),
-                external: source.map(|it| (it, initiated)),
+                external: source.clone().map(|it| (it, initiated)),
                 first_run_id: None,
                 child_only: None,
             };
+            let to_itself = source.as_ref().is_some_and(|it| it.workflow_id == target.workflow_id);
             let target = target_of(namespace, &target.0);
-            if child_only && !is_child_of(handle, target.clone(), run).await? {
+            if to_itself || child_only && !is_child_of(handle, target.clone(), run).await? {
                 let failed = Some(CancelFailed::ExternalWorkflowExecutionNotFound);
                 return report(Input::ExternalCanceled { initiated, failed }).await;
             }

@@ -133,6 +133,11 @@ impl Server {
         self.http_address
     }
 
+    /// Resolves when the engine cannot go on: the store has failed, or a loop has ended. The process should end.
+    pub async fn failed(&self) {
+        self.service.engine.shared().failed.cancelled().await;
+    }
+
     /// Drains and closes. Returns once everything that was acknowledged is on disk and the lock is free.
     pub async fn stop(self) {
         self.checks.draining().await;

@@ -136,7 +136,7 @@ fn some_failures_are_not_retried() {
     expect!["7 ActivityTaskFailed                 scheduled=5 started=6 NonRetryableFailure failure=Fatal(broke)"]
         .assert_eq(&fails(application_failure_of("Fatal", "broke")));
     expect![
-        " 7 ActivityTaskFailed                 scheduled=5 started=6 NonRetryableFailure failure=Canceled(canceled)"
+        "7 ActivityTaskFailed                 scheduled=5 started=6 NonRetryableFailure failure=Canceled(canceled)"
     ]
     .assert_eq(&fails(canceled_failure()));
 }
@@ -492,13 +492,13 @@ fn what_is_too_large_fails_the_activity() {
 
 #[test]
 fn what_is_kept_of_a_long_failure_is_cut() {
-    let mut run = Run::limited(|it| it.retained_activity_failure_bytes_max = 100);
+    let mut run = Run::limited(|it| it.retained_activity_failure_bytes_max = 1_000);
     run.complete_task([schedule_activity("a")]);
     run.start_activity("a");
-    run.fail_activity("a", application_failure(&"é".repeat(200)));
-    let kept = run.attempt("a").last_failure.as_ref().expect("it failed").clone();
-    assert!(kept.encoded_len() <= 100, "{} bytes are kept", kept.encoded_len());
-    assert_eq!(kept.message, "é".repeat(25));
+    run.fail_activity("a", application_failure(&"é".repeat(2_000)));
+    let kept = run.attempt("a").last_failure.as_ref().expect("it failed");
+    assert!(kept.encoded_len() <= 1_000, "{} bytes are kept", kept.encoded_len());
+    assert!(format!("{kept:?}").contains(&"é".repeat(100)), "it still says what went wrong");
 }
 
 #[test]

@@ -125,17 +125,19 @@ impl Owner {
     }
 
     fn check_reuse(&mut self, run: RunKey, policy: Reuse, status: Status) -> Result<(), Error> {
+        let mut what = "Workflow execution already finished.";
         let reason = match policy {
             Reuse::Unspecified | Reuse::AllowDuplicate | Reuse::TerminateIfRunning => return Ok(()),
             Reuse::AllowDuplicateFailedOnly => {
                 if !matches!(status, Status::Completed | Status::ContinuedAsNew) {
                     return Ok(());
                 }
+                what = "Workflow execution already finished successfully.";
                 " Workflow Id reuse policy: allow duplicate workflow Id if last run failed."
             }
             Reuse::RejectDuplicate => " Workflow Id reuse policy: reject duplicate workflow Id.",
         };
-        Err(self.taken(run, "Workflow execution already finished.", reason))
+        Err(self.taken(run, what, reason))
     }
 
     fn taken(&mut self, run: RunKey, what: &str, reason: &str) -> Error {
@@ -193,7 +195,9 @@ impl Owner {
         let batch = codec::batch(&mut step);
         let mut changes = Vec::with_capacity(8);
         codec::insert(&place, &entry.state, &step, batch.as_ref(), &mut changes);
-        entry.recent.extend(batch);
+        if let Some(batch) = &batch {
+            entry.remember(batch);
+        }
         changes.push(Change::PutVisibility(Box::new(visibility::row(run, &entry.state, &shared))));
         let armed = wake_change(&shared, run, &mut entry, now, &mut changes);
         let sequence = shared.store.submit(Write { slot, epoch: shared.epoch, changes }, Durability::Durable);

@@ -2,8 +2,7 @@
 
 use crate::{
     Error, Service,
-    grpc::Context,
-    handlers::{start_workflow_execution as start, support, update_workflow_execution as update},
+    handlers::{start_workflow_execution as start, update_workflow_execution as update},
     validate,
 };
 use api::workflowservice::v1::{
@@ -14,10 +13,10 @@ use api::workflowservice::v1::{
 };
 use engine::message::StartRequest;
 
-pub async fn handle(service: &Service, request: Request, context: Context) -> Result<Response, Error> {
+pub async fn handle(service: &Service, request: Request) -> Result<Response, Error> {
     let namespace = validate::namespace_for_start(&service.namespaces, &request.namespace)?;
     let (start_request, update_request) = parts(request.operations)?;
-    let until = support::wait_until(service, context.deadline, service.limits.update_long_poll);
+    let until = service.clock.now() + service.limits.update_long_poll;
 
     let start_request = check_start(service, &request.namespace, start_request).map_err(start_failed)?;
     let workflow_id = start_request.workflow_id.clone();
@@ -74,7 +73,7 @@ fn check_start(
         return Err(Error::invalid("CronSchedule is not allowed."));
     }
     if request.request_eager_execution {
-        return Err(Error::invalid("RequestEagerExecution is not allowed."));
+        return Err(Error::invalid("RequestEagerExecution is not supported."));
     }
     if request.workflow_start_delay.is_some() {
         return Err(Error::invalid("WorkflowStartDelay is not allowed."));

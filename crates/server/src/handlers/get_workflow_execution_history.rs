@@ -19,8 +19,7 @@ use engine::{message::Target, poll::HistoryToken, snapshot::Snapshot};
 use prost::Message;
 use tradewind_core::{
     ids::{RunKey, Slot},
-    state::WorkflowTask,
-    workflow_task::unrecorded_pair,
+    workflow_task::unrecorded_events,
 };
 
 pub async fn handle(service: &Service, request: Request, context: Context) -> Result<Response, Error> {
@@ -38,6 +37,9 @@ pub async fn handle(service: &Service, request: Request, context: Context) -> Re
     if request.history_event_filter_type() == Filter::CloseEvent {
         if request.wait_new_event && !wait(service, &mut snapshot, until, |seen| seen.closed).await? {
             return Ok(empty(&snapshot, from));
+        }
+        if snapshot.state.is_running() {
+            return Ok(Response { history: Some(History::default()), ..Response::default() });
         }
         service.engine.settled(&snapshot).await?;
         let last = snapshot.state.next_event_id() - 1;
@@ -125,10 +127,7 @@ async fn rest_of_task(
 
 /// The events of a workflow task that history does not hold yet.
 fn not_recorded(snapshot: &Snapshot) -> Vec<HistoryEvent> {
-    match snapshot.state.workflow_task() {
-        WorkflowTask::Started(task) => unrecorded_pair(task, snapshot.state.start.task_queue()),
-        WorkflowTask::None | WorkflowTask::Scheduled(_) => Vec::new(),
-    }
+    unrecorded_events(snapshot.state.workflow_task(), snapshot.state.start.task_queue())
 }
 
 fn page_token(snapshot: &Snapshot, from: i64, until: i64, follows: bool) -> Bytes {

@@ -1,6 +1,6 @@
 //! PollWorkflowExecutionUpdate.
 
-use crate::{Error, Service, grpc::Context, handlers::support};
+use crate::{Error, Service, handlers::support};
 use api::{
     enums::v1::UpdateWorkflowExecutionLifecycleStage as Lifecycle,
     update::v1::UpdateRef,
@@ -9,7 +9,7 @@ use api::{
     },
 };
 
-pub async fn handle(service: &Service, request: Request, context: Context) -> Result<Response, Error> {
+pub async fn handle(service: &Service, request: Request) -> Result<Response, Error> {
     let reference = request.update_ref.ok_or_else(|| Error::invalid("UpdateRef is not set on request."))?;
     if reference.update_id.is_empty() {
         return Err(Error::invalid("UpdateId is not set on request."));
@@ -20,7 +20,7 @@ pub async fn handle(service: &Service, request: Request, context: Context) -> Re
         Lifecycle::Unspecified => Lifecycle::Admitted,
         stage => stage,
     };
-    let until = support::wait_until(service, context.deadline, service.limits.update_long_poll);
+    let until = service.clock.now() + service.limits.update_long_poll;
     let state = service.engine.poll_update(target, reference.update_id.clone(), wanted, until).await?;
     let mut execution = reference.workflow_execution.unwrap_or_default();
     execution.run_id = state.run_id.to_string();

@@ -10,7 +10,7 @@ use engine::query::QueryOutcome;
 pub async fn handle(service: &Service, request: Request, context: Context) -> Result<Response, Error> {
     let reject = request.query_reject_condition();
     let (_, target) = support::target(service, &request.namespace, request.execution)?;
-    let query = request.query.ok_or_else(|| Error::invalid("Query is not set on request."))?;
+    let query = request.query.ok_or_else(|| Error::invalid("WorkflowQuery is not set on request."))?;
     if query.query_type.is_empty() {
         return Err(Error::invalid("QueryType is not set on request."));
     }

@@ -17,7 +17,7 @@ fn by_id(
     let namespace = validate::namespace(&service.namespaces, namespace)?;
     validate::workflow_id(&workflow_id, &service.limits)?;
     if activity_id.is_empty() {
-        return Err(Error::invalid("activity ID is not set"));
+        return Err(Error::invalid("ActivityId is not set on request."));
     }
     let target = Target::execution(namespace.key, workflow_id, validate::run_id(run_id)?);
     Ok((target, ActivityRef::Id(activity_id)))

@@ -6,7 +6,7 @@ use crate::{
     validate,
 };
 use api::{
-    enums::v1::EventType,
+    enums::v1::{EventType, WorkflowIdConflictPolicy},
     workflowservice::v1::{
         SignalWithStartWorkflowExecutionRequest as Request, SignalWithStartWorkflowExecutionResponse as Response,
         StartWorkflowExecutionRequest,
@@ -56,6 +56,11 @@ pub async fn handle(service: &Service, request: Request) -> Result<Response, Err
         time_skipping_config: request.time_skipping_config,
         ..StartWorkflowExecutionRequest::default()
     };
+    if wire.workflow_id_conflict_policy() == WorkflowIdConflictPolicy::Fail {
+        return Err(Error::invalid(
+            "Invalid WorkflowIDConflictPolicy: WORKFLOW_ID_CONFLICT_POLICY_FAIL is not supported for this operation.",
+        ));
+    }
     let wire = start::checked(service, wire)?;
     let workflow_id = wire.workflow_id.clone();
     let request =

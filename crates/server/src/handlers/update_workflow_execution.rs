@@ -1,6 +1,6 @@
 //! UpdateWorkflowExecution.
 
-use crate::{Error, Service, grpc::Context, handlers::support, validate};
+use crate::{Error, Service, handlers::support, validate};
 use api::{
     common::v1::{Link, WorkflowExecution, link},
     enums::v1::{EventType, UpdateWorkflowExecutionLifecycleStage as Lifecycle},
@@ -12,7 +12,7 @@ use engine::{
     message::{Execution, Target},
 };
 
-pub async fn handle(service: &Service, request: Request, context: Context) -> Result<Response, Error> {
+pub async fn handle(service: &Service, request: Request) -> Result<Response, Error> {
     let namespace = validate::namespace(&service.namespaces, &request.namespace)?;
     let name = validate::execution(request.workflow_execution)?;
     let (update, wanted) = checked(service, request.request, request.wait_policy)?;
@@ -23,7 +23,8 @@ pub async fn handle(service: &Service, request: Request, context: Context) -> Re
         run_id: name.run_id,
         first_run_id: validate::run_id(&request.first_execution_run_id)?,
     });
-    let until = support::wait_until(service, context.deadline, service.limits.update_long_poll);
+    // Not cut to the caller's deadline: a caller that leaves early is told that the deadline passed.
+    let until = service.clock.now() + service.limits.update_long_poll;
     let state = service.engine.update(target, update, wanted, until).await?;
     Ok(response(&namespace.name, &name.workflow_id, id, state))
 }
