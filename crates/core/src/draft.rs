@@ -14,6 +14,7 @@ use crate::{
     step::{Dispatch, Env, Settled, Step},
     time::Timestamp,
     transfer::Transfer,
+    workflow_task,
 };
 use api::{
     enums::v1::EventType,
