@@ -31,13 +31,15 @@ pub(crate) fn row(run: RunKey, state: &MutableState, shared: &Shared) -> Visibil
     let (search_attributes, attributes) = if fields.is_empty() {
         (Bytes::new(), Vec::new())
     } else {
+        let namespace = shared.namespaces.with_key(start.namespace);
+        // One by one: an attribute that the namespace has no more must not take the others along.
+        let decoded = fields.iter().filter_map(|(name, payload)| {
+            let namespace = namespace.as_ref()?;
+            let one = SearchAttributes { indexed_fields: [(name.clone(), payload.clone())].into() };
+            search_attributes::decode(&one, &namespace.name, &namespace.search_attributes, &shared.limits).ok()
+        });
+        let values = decoded.flatten().filter_map(|(name, value)| Some((name, value?))).collect();
         let message = SearchAttributes { indexed_fields: fields };
-        let decoded = shared
-            .namespaces
-            .with_key(start.namespace)
-            .and_then(|it| search_attributes::decode(&message, &it.name, &it.search_attributes, &shared.limits).ok())
-            .unwrap_or_default();
-        let values = decoded.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
         (message.encode_to_vec().into(), values)
     };
     let root = start.event.root_workflow_execution.as_ref();

@@ -63,11 +63,13 @@ pub fn wait_until(service: &Service, deadline: Option<Timestamp>, longest: Durat
     }
 }
 
-/// A run's search attributes as clients read them: each value with its type, and none that is null.
+/// A run's search attributes as clients read them: each value with its type, none that is null, and none that
+/// the namespace has no more.
 pub fn search_attributes(mut fields: BTreeMap<String, Payload>, namespace: &Namespace) -> SearchAttributes {
-    fields.retain(|_, payload| !is_null(payload));
+    let schema = &namespace.search_attributes;
+    fields.retain(|name, payload| !is_null(payload) && search_attributes::type_of(name, schema).is_some());
     let mut attributes = SearchAttributes { indexed_fields: fields };
-    search_attributes::apply_types(&mut attributes, &namespace.search_attributes);
+    search_attributes::apply_types(&mut attributes, schema);
     attributes
 }
 

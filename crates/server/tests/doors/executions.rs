@@ -5,14 +5,14 @@
 
 use super::{Test, refused};
 use api::command::v1::{Command, ScheduleActivityTaskCommandAttributes, command::Attributes};
-use api::common::v1::{Payload, Payloads, Priority, RetryPolicy, WorkflowExecution, WorkflowType};
+use api::common::v1::{Payload, Payloads, Priority, RetryPolicy, SearchAttributes, WorkflowExecution, WorkflowType};
 use api::enums::v1::{
-    CommandType, DescribeTaskQueueMode, EventType, PendingActivityState, PendingWorkflowTaskState, TaskQueueType,
-    WorkflowExecutionStatus as Status, WorkflowIdConflictPolicy,
+    CommandType, DescribeTaskQueueMode, EventType, IndexedValueType, PendingActivityState, PendingWorkflowTaskState,
+    TaskQueueType, WorkflowExecutionStatus as Status, WorkflowIdConflictPolicy,
 };
 use api::failure::v1::Failure;
 use api::filter::v1::{StartTimeFilter, StatusFilter, WorkflowExecutionFilter, WorkflowTypeFilter};
-use api::operatorservice::v1::DeleteNamespaceRequest;
+use api::operatorservice::v1::{DeleteNamespaceRequest, RemoveSearchAttributesRequest};
 use api::taskqueue::v1::TaskQueue;
 use api::worker::v1::WorkerHeartbeat;
 use api::workflow::v1::{OnConflictOptions, WorkflowExecutionInfo};
@@ -21,6 +21,7 @@ use std::time::Duration;
 use store::row::RunRow;
 use tonic::Code;
 use tradewind_core::ids::{NamespaceKey, RunKey};
+use tradewind_core::search_attributes::{AttributeValue, encode};
 
 // --- describe ----------------------------------------------------------------------------------------------------
 
@@ -199,6 +200,29 @@ async fn counts_come_in_groups_that_are_keywords() {
     assert_eq!(counted.groups[0].group_values[0].metadata["type"], "Keyword");
     let bad = test.workflow().count_workflow_executions(count("Foo = 1")).await;
     refused(bad, Code::InvalidArgument, "invalid query: invalid search attribute: Foo");
+}
+
+#[tokio::test]
+async fn a_removed_attribute_does_not_take_the_others_along() {
+    let test = Test::start().await;
+    let keyword = |text: &str| encode(&AttributeValue::Keyword(text.into()));
+    for name in ["Kept", "Removed"] {
+        test.add_attribute(name, IndexedValueType::Keyword).await.unwrap();
+    }
+    test.launch("w", |request| {
+        let indexed_fields = [("Kept".into(), keyword("x")), ("Removed".into(), keyword("y"))].into();
+        request.search_attributes = Some(SearchAttributes { indexed_fields });
+    })
+    .await;
+    let remove =
+        RemoveSearchAttributesRequest { namespace: "default".into(), search_attributes: vec!["Removed".into()] };
+    test.operator().remove_search_attributes(remove).await.unwrap();
+    test.terminate("w").await;
+
+    let count = CountWorkflowExecutionsRequest { namespace: "default".into(), query: "Kept = 'x'".into() };
+    assert_eq!(test.workflow().count_workflow_executions(count).await.unwrap().into_inner().count, 1);
+    let shown = test.describe_run("w").await.workflow_execution_info.unwrap().search_attributes.unwrap();
+    assert_eq!(shown.indexed_fields.into_keys().collect::<Vec<_>>(), ["Kept"]);
 }
 
 #[tokio::test]
