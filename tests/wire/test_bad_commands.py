@@ -24,6 +24,7 @@ from raw import (
     new_id,
     record_marker,
     refused,
+    says,
     schedule_activity,
     secs,
     signal_external,
@@ -317,7 +318,7 @@ def test_an_oversize_payload_terminates_the_workflow(run: Run, cause: str, text:
         task.complete(make(run.queue))
     assert run.status == "TERMINATED"
     assert event_name(run.history()[-1]) == "WorkflowExecutionTerminated"
-    assert run.event("WorkflowExecutionTerminated").reason == f"{prefix}: {text}"
+    assert says(run.event("WorkflowExecutionTerminated").reason, f"{prefix}: {text}")
 
 
 # --- every cause a worker may report -----------------------------------------------------------------------------

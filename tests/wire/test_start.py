@@ -30,7 +30,6 @@ from raw import (
 
 REUSE = "WORKFLOW_ID_REUSE_POLICY_"
 CONFLICT = "WORKFLOW_ID_CONFLICT_POLICY_"
-CALLBACK = {"nexus": {"url": "temporal://system"}}
 LINK = {"workflow_event": {"namespace": "default", "workflow_id": "w", "run_id": "r"}}
 ALREADY_STARTED = "WorkflowExecutionAlreadyStartedFailure"
 
@@ -261,15 +260,6 @@ def test_on_conflict_attaches_the_request_id(raw: Raw, run: Run):
         ({"input": big_payloads(2 * MIB + 1)}, "Blob data size exceeds limit."),
         ({"priority": {"priority_key": -1}}, "priority key can't be negative"),
         ({"priority": {"fairness_key": "x" * 65}}, "fairness key length exceeds limit"),
-        ({"completion_callbacks": [CALLBACK] * 2001}, "cannot attach more than 2000 callbacks to an execution"),
-        (
-            {"completion_callbacks": [{"nexus": {"url": "http://localhost:1/back"}}]},
-            "invalid url: url does not match any configured callback address: http://localhost:1/back",
-        ),
-        (
-            {"completion_callbacks": [{"nexus": {"url": "http://h/" + "x" * 1000}}]},
-            "invalid url: url length longer than max length allowed of 1000",
-        ),
         ({"links": [LINK] * 11}, "cannot attach more than 10 links per request, got 11"),
         (
             {"search_attributes": search_attributes(Nope=("Keyword", "x"))},
@@ -484,10 +474,6 @@ def test_priority_reaches_tasks_and_activities(raw: Raw):
     assert tasks == {"a": 2, "b": 1}
 
 
-def test_links_and_callbacks_are_kept(raw: Raw):
-    run = raw.start(completion_callbacks=[CALLBACK], links=[LINK])
-    assert len(run.event("WorkflowExecutionStarted").completion_callbacks) == 1
+def test_links_are_kept(raw: Raw):
+    run = raw.start(links=[LINK])
     assert len(run.history()[0].links) == 1
-    (callback,) = run.describe().callbacks
-    assert callback.callback.nexus.url == "temporal://system"
-    assert callback.state == 1  # standby: nothing to report before the close

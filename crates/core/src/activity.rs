@@ -29,7 +29,6 @@ use api::{
         ActivityTaskStartedEventAttributes, ActivityTaskTimedOutEventAttributes, HistoryEvent,
         history_event::Attributes,
     },
-    taskqueue::v1::TaskQueue,
 };
 use prost::Message;
 
@@ -120,10 +119,8 @@ pub(crate) fn on_schedule(
 /// Checks a command and fills what it leaves unset: queue, retry policy, timeouts.
 fn normalize(draft: &Draft<'_>, command: &mut ScheduleActivityTaskCommandAttributes) -> Result<(), String> {
     let limits = draft.env.limits;
-    let queue = command.task_queue.get_or_insert_with(TaskQueue::default);
-    if queue.name.is_empty() {
-        queue.name = draft.state.start.task_queue().to_owned();
-    }
+    let queue = command.task_queue.as_mut().ok_or("taskQueue is not set")?;
+    queue.normal_name.clear();
     check_queue_name(&queue.name, limits.id_length_max)?;
     if queue.kind == TaskQueueKind::Unspecified as i32 {
         queue.kind = TaskQueueKind::Normal as i32;
@@ -145,6 +142,17 @@ fn normalize(draft: &Draft<'_>, command: &mut ScheduleActivityTaskCommandAttribu
     }
     check_priority(command.priority.as_ref(), limits.fairness_key_length_max)
         .map_err(|text| format!("invalid priorities: {text}"))?;
+    // What the activity leaves open it takes from its workflow.
+    if let Some(inherited) = &draft.state.start.event.priority {
+        let own = command.priority.get_or_insert_with(|| inherited.clone());
+        if own.priority_key == 0 {
+            own.priority_key = inherited.priority_key;
+        }
+        if own.fairness_key.is_empty() {
+            own.fairness_key = inherited.fairness_key.clone();
+            own.fairness_weight = inherited.fairness_weight;
+        }
+    }
     for (what, timeout) in [
         ("ScheduleToCloseTimeout", &command.schedule_to_close_timeout),
         ("ScheduleToStartTimeout", &command.schedule_to_start_timeout),

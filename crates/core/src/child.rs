@@ -157,6 +157,9 @@ fn normalize(draft: &Draft<'_>, command: &mut StartChildWorkflowExecutionCommand
         search_attributes::apply_types(attributes, &space.search_attributes);
     }
     check_priority(command.priority.as_ref(), limits.fairness_key_length_max).map_err(bad)?;
+    if command.priority.is_none() {
+        command.priority = draft.state.start.event.priority.clone();
+    }
     let queue = command.task_queue.get_or_insert_default();
     if queue.name.is_empty() {
         queue.name = draft.state.start.task_queue().to_owned();

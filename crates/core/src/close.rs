@@ -39,7 +39,8 @@ pub(crate) fn on_complete(
     command: CompleteWorkflowExecutionCommandAttributes,
 ) -> Result<(), BadCommand> {
     commands.may_close()?;
-    let cause = Cause::BadCompleteWorkflowExecutionAttributes;
+    // Not the cause that one would expect, but the one that clients are used to.
+    let cause = Cause::BadScheduleActivityAttributes;
     check_size(draft, cause, "CompleteWorkflowExecutionCommandAttributes.Result", command.result.as_ref())?;
     let again = cron_backoff(draft).map(|backoff| (backoff, draft.env.run_id(u64::MAX)));
     draft.record(Attributes::WorkflowExecutionCompletedEventAttributes(WorkflowExecutionCompletedEventAttributes {

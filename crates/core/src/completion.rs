@@ -56,19 +56,30 @@ pub(crate) fn on_complete(draft: &mut Draft<'_>, completion: TaskCompletion) -> 
     }
 }
 
+fn kind_of(command: &Command) -> CommandType {
+    CommandType::try_from(command.command_type).unwrap_or(CommandType::Unspecified)
+}
+
 /// A closing command must be the last: what comes after it could never happen.
 fn check_sequence(request: &Request) -> Result<(), Rejection> {
-    let kind = |command: &Command| CommandType::try_from(command.command_type).unwrap_or(CommandType::Unspecified);
+    if let Some(unknown) = request.commands.iter().find(|it| kind_of(it) == CommandType::Unspecified) {
+        let name = match unknown.command_type {
+            0 => "Unspecified".to_owned(),
+            number => number.to_string(),
+        };
+        return Err(Rejection::Invalid(format!("unknown command type: {name}")));
+    }
     let closing = request.commands.iter().position(|command| {
         matches!(
-            kind(command),
+            kind_of(command),
             CommandType::CompleteWorkflowExecution
                 | CommandType::FailWorkflowExecution
                 | CommandType::CancelWorkflowExecution
                 | CommandType::ContinueAsNewWorkflowExecution
         )
     });
-    let name = |command: &Command| crate::step::camel(kind(command).as_str_name().trim_start_matches("COMMAND_TYPE_"));
+    let name =
+        |command: &Command| crate::step::camel(kind_of(command).as_str_name().trim_start_matches("COMMAND_TYPE_"));
     match closing {
         Some(at) if at + 1 < request.commands.len() => {
             let names: Vec<String> = request.commands.iter().map(name).collect();

@@ -25,6 +25,9 @@ use prost::Message;
 use std::time::Duration;
 use uuid::Uuid;
 
+/// Runs of one chain begin at least this far apart.
+const RUN_INTERVAL_MIN: Duration = Duration::from_secs(1);
+
 /// What the next run starts with, where it may differ from this one.
 pub(crate) struct Continuation {
     pub run_id: Uuid,
@@ -188,6 +191,9 @@ fn normalize(
 /// Creates the next run. The closing event that names it has been recorded.
 pub(crate) fn begin(draft: &mut Draft<'_>, next: Continuation) {
     let start = draft.state.start.clone();
+    // A chain that does nothing but go on must not take a whole core.
+    let lifetime = draft.now() - start.execution_time();
+    let backoff = next.backoff.max(RUN_INTERVAL_MIN.saturating_sub(lifetime));
     let event = WorkflowExecutionStartedEventAttributes {
         workflow_type: next.workflow_type,
         task_queue: next.task_queue,
@@ -202,7 +208,7 @@ pub(crate) fn begin(draft: &mut Draft<'_>, next: Continuation) {
         retry_policy: next.retry_policy,
         attempt: next.attempt,
         cron_schedule: next.cron_schedule,
-        first_workflow_task_backoff: wire(next.backoff),
+        first_workflow_task_backoff: wire(backoff),
         memo: next.memo,
         search_attributes: next.search_attributes,
         header: next.header,

@@ -41,8 +41,12 @@ fn check_target(
     namespace: &str,
     workflow_id: &str,
     run_id: &str,
+    signal: Option<&str>,
 ) -> Result<(), BadCommand> {
-    let bad = |text: String| Err(BadCommand::new(cause, text));
+    let bad = |text: String| {
+        let signal = signal.map(|name| format!(" SignalName={name}")).unwrap_or_default();
+        Err(BadCommand::new(cause, text + &signal))
+    };
     let limit = draft.env.limits.id_length_max;
     let own = &draft.env.namespace.name;
     if !namespace.is_empty() && namespace != own {
@@ -59,9 +63,11 @@ fn check_target(
         ));
     }
     if !run_id.is_empty() && run_id.parse::<Uuid>().is_err() {
-        return bad(format!(
-            "Invalid RunId set on {command}. WorkflowId={workflow_id} RunId={run_id} Namespace={namespace}"
-        ));
+        let place = match signal {
+            Some(_) => format!("Namespace={namespace} RunId={run_id}"),
+            None => format!("RunId={run_id} Namespace={namespace}"),
+        };
+        return bad(format!("Invalid RunId set on {command}. WorkflowId={workflow_id} {place}"));
     }
     Ok(())
 }
@@ -76,7 +82,8 @@ pub(crate) fn on_signal(
         return Err(BadCommand::new(cause, "Execution is not set on SignalExternalWorkflowExecutionCommand."));
     };
     let name = "SignalExternalWorkflowExecutionCommand";
-    check_target(draft, cause, name, &command.namespace, &target.workflow_id, &target.run_id)?;
+    let signal = Some(command.signal_name.as_str());
+    check_target(draft, cause, name, &command.namespace, &target.workflow_id, &target.run_id, signal)?;
     if command.signal_name.is_empty() {
         return Err(BadCommand::new(
             cause,
@@ -141,7 +148,7 @@ pub(crate) fn on_cancel(
 ) -> Result<(), BadCommand> {
     let cause = Cause::BadRequestCancelExternalWorkflowExecutionAttributes;
     let name = "RequestCancelExternalWorkflowExecutionCommand";
-    check_target(draft, cause, name, &command.namespace, &command.workflow_id, &command.run_id)?;
+    check_target(draft, cause, name, &command.namespace, &command.workflow_id, &command.run_id, None)?;
     let initiated_now = draft.step.events.iter().any(|event| {
         matches!(&event.attributes, Some(Attributes::StartChildWorkflowExecutionInitiatedEventAttributes(it))
             if it.workflow_id == command.workflow_id)

@@ -113,7 +113,7 @@ pub(crate) fn on_memo(
     if bytes > limit {
         return Err(BadCommand::fatal(
             Cause::BadModifyWorkflowPropertiesAttributes,
-            format!("ModifyWorkflowPropertiesCommandAttributes. Memo exceeds size limit. Size={bytes} Limit={limit}"),
+            format!("ModifyWorkflowPropertiesCommandAttributes exceeds size limit. Size={bytes} Limit={limit}"),
         ));
     }
     draft.record(Attributes::WorkflowPropertiesModifiedEventAttributes(WorkflowPropertiesModifiedEventAttributes {

@@ -12,7 +12,7 @@ use crate::{
     draft::Draft,
     state::{Deadline, ItemRef},
     step::BadCommand,
-    update, workflow_task,
+    workflow_task,
 };
 use api::{
     command::v1::{CancelTimerCommandAttributes, StartTimerCommandAttributes},
@@ -69,7 +69,7 @@ pub(crate) fn on_cancel(
     let fired = draft.unbuffer(|it| matches!(it, Attributes::TimerFiredEventAttributes(fired) if fired.timer_id == id));
     match fired {
         // What kept the run from closing may have been this firing alone.
-        Some(_) => commands.waiting = draft.has_buffered() || update::has_unsent(&draft.state),
+        Some(_) => commands.waiting = draft.has_buffered(),
         None => draft.move_deadline(Some(timer.fires_at), None, Deadline::Timer(id.clone())),
     }
     draft.record(Attributes::TimerCanceledEventAttributes(TimerCanceledEventAttributes {

@@ -11,8 +11,8 @@ fn a_bad_command_undoes_the_ones_before_it() {
     assert!(run.transfers.is_empty());
     assert_eq!(run.state.unrecorded.task.sticky, None);
     run.expect_history_from(3, expect![[r#"
-         3 WorkflowTaskStarted
-         4 WorkflowTaskFailed                 BadCancelTimerAttributes failure=Server(BadCancelTimerAttributes: invalid history builder state for action: add-timer-canceled-event, TimerID: other)
+        3 WorkflowTaskStarted
+        4 WorkflowTaskFailed                 BadScheduleActivityAttributes failure=Server(BadScheduleActivityAttributes: taskQueue is not set)
     "#]]);
 }
 

@@ -75,7 +75,7 @@ fn bad_external_commands_fail_the_task() {
     let refused = |command: api::command::v1::Command| Run::started().refused([command]);
     expect!["BadSignalWorkflowExecutionAttributes: SignalExternalWorkflowExecutionCommandAttributes is not set on SignalExternalWorkflowExecutionCommand."].assert_eq(&refused(bare(CommandType::SignalExternalWorkflowExecution)));
     expect!["BadRequestCancelExternalWorkflowExecutionAttributes: RequestCancelExternalWorkflowExecutionCommandAttributes is not set on RequestCancelExternalWorkflowExecutionCommand."].assert_eq(&refused(bare(CommandType::RequestCancelExternalWorkflowExecution)));
-    expect!["BadSignalWorkflowExecutionAttributes: WorkflowId is not set on SignalExternalWorkflowExecutionCommand. Namespace= RunId="].assert_eq(&refused(signal_external("")));
+    expect!["BadSignalWorkflowExecutionAttributes: WorkflowId is not set on SignalExternalWorkflowExecutionCommand. Namespace= RunId= SignalName=hello"].assert_eq(&refused(signal_external("")));
     expect!["BadRequestCancelExternalWorkflowExecutionAttributes: WorkflowId is not set on RequestCancelExternalWorkflowExecutionCommand. Namespace= RunId="].assert_eq(&refused(cancel_external("")));
     expect!["BadRequestCancelExternalWorkflowExecutionAttributes: Start and RequestCancel for child workflow is not allowed in same workflow task. WorkflowId=c RunId= Namespace="].assert_eq(&Run::started().refused([start_child("c"), cancel_external("c")]));
     let mut run = Run::limited(|it| it.pending_signals_max = 1);

@@ -72,8 +72,8 @@ fn a_memo_that_grows_too_large_ends_the_run() {
     run.refused([upsert_memo("b", payload(&"x".repeat(150)))]);
     run.expect_history_from(8, expect![[r#"
          8 WorkflowTaskStarted
-         9 WorkflowTaskFailed                 BadModifyWorkflowPropertiesAttributes failure=Server(BadModifyWorkflowPropertiesAttributes: ModifyWorkflowPropertiesCommandAttributes. Memo exceeds size limit. Size=356 Limit=300)
-        10 WorkflowExecutionTerminated        BadModifyWorkflowPropertiesAttributes: ModifyWorkflowPropertiesCommandAttributes. Memo exceeds size limit. Size=356 Limit=300 by=history-service
+         9 WorkflowTaskFailed                 BadModifyWorkflowPropertiesAttributes failure=Server(BadModifyWorkflowPropertiesAttributes: ModifyWorkflowPropertiesCommandAttributes exceeds size limit. Size=356 Limit=300)
+        10 WorkflowExecutionTerminated        BadModifyWorkflowPropertiesAttributes: ModifyWorkflowPropertiesCommandAttributes exceeds size limit. Size=356 Limit=300 by=history-service
     "#]]);
 }
 

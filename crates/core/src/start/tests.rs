@@ -23,17 +23,33 @@ fn a_run_starts_with_its_first_task() {
 fn a_delayed_run_waits_and_signals_wait_with_it() {
     let mut run = Run::started_with(|it| it.workflow_start_delay = wire(secs(10)));
     run.signal("early");
-    run.request_cancel();
     assert!(run.queue.is_empty());
     run.crash();
     run.advance(secs(10));
     run.expect_history(expect![[r#"
-         1 WorkflowExecutionStarted           backoff=10s
-         2 WorkflowExecutionSignaled          early
-         3 WorkflowExecutionCancelRequested   enough
-         4 WorkflowTaskScheduled
+        1 WorkflowExecutionStarted           backoff=10s
+        2 WorkflowExecutionSignaled          early
+        3 WorkflowTaskScheduled
     "#]]);
     assert_eq!(run.state.start.execution_time(), BEGINNING + secs(10));
+}
+
+#[test]
+fn a_delayed_run_hears_of_its_cancellation_at_once() {
+    let mut run = Run::started_with(|it| it.workflow_start_delay = wire(secs(10)));
+    run.signal("early");
+    run.request_cancel();
+    run.complete_task([cancel_workflow()]);
+    run.advance(secs(20));
+    run.expect_history(expect![[r#"
+        1 WorkflowExecutionStarted           backoff=10s
+        2 WorkflowExecutionSignaled          early
+        3 WorkflowExecutionCancelRequested   enough
+        4 WorkflowTaskScheduled
+        5 WorkflowTaskStarted
+        6 WorkflowTaskCompleted
+        7 WorkflowExecutionCanceled          details=cancelled
+    "#]]);
 }
 
 #[test]
@@ -188,7 +204,7 @@ fn bad_requests_are_refused_with_their_reason() {
         task queue name cannot start with reserved prefix /_sys/
         invalid CronSchedule.
         CronSchedule and WorkflowStartDelay may not be used together.
-        Invalid WorkflowRunTimeout: negative duration
+        An invalid WorkflowRunTimeoutSeconds is set on request. cause: negative duration
         BackoffCoefficient cannot be less than 1 on retry policy.
         invalid InitialInterval set on retry policy: negative duration
         Blob data size exceeds limit. Size=3145762 Limit=2097152

@@ -103,17 +103,6 @@ fn what_a_cancelled_firing_took_of_the_buffer_is_given_back() {
 }
 
 #[test]
-fn an_update_that_waits_still_keeps_the_run_open_when_a_firing_was_cancelled() {
-    let mut run = Run::started();
-    run.complete_task([start_timer("t", secs(5))]);
-    run.signal("wake");
-    run.poll();
-    run.advance(secs(6));
-    run.update("u");
-    assert_eq!(run.refused([cancel_timer("t"), complete_workflow()]), "UnhandledCommand");
-}
-
-#[test]
 fn a_timer_may_start_again_under_the_id_of_one_that_is_over() {
     let mut run = Run::started();
     run.complete_task([start_timer("t", secs(1))]);

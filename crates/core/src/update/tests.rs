@@ -207,28 +207,15 @@ fn an_update_that_comes_meanwhile_gets_the_next_task() {
 }
 
 #[test]
-fn an_update_keeps_the_run_from_closing_unseen() {
+fn an_update_that_no_task_carried_yet_does_not_keep_the_run_open() {
     let mut run = idle();
     run.signal("go");
     run.poll();
     run.update("u");
-    assert_eq!(run.refused([complete_workflow()]), "UnhandledCommand");
-    let polled = run.poll();
-    assert_eq!(polled.messages.len(), 1);
-    run.complete_task_with([], [accept("u"), answer("u", "fine")], |_| ());
-    run.expect_history_from(
-        6,
-        expect![[r#"
-         6 WorkflowTaskScheduled
-         7 WorkflowTaskStarted
-         8 WorkflowTaskFailed                 UnhandledCommand failure=Server(UnhandledCommand)
-         9 WorkflowTaskScheduled
-        10 WorkflowTaskStarted
-        11 WorkflowTaskCompleted
-        12 WorkflowExecutionUpdateAccepted    u request=change
-        13 WorkflowExecutionUpdateCompleted   u accepted=12 result=fine
-    "#]],
-    );
+    run.complete_task([complete_workflow()]);
+    run.expect_notices(expect![[r#"
+        u aborted: Closed
+    "#]]);
 }
 
 #[test]
@@ -409,11 +396,11 @@ fn limits_on_updates_name_the_number_and_the_limit() {
     let mut run = Run::limited(|it| it.updates_in_flight_max = 1);
     run.complete_task([]);
     run.update("u");
-    expect!["limit on number of concurrent in-flight updates has been reached: 1 in flight, limit 1"]
+    expect!["limit on number of concurrent in-flight updates has been reached (1): 1 in flight"]
         .assert_eq(&run.step(update("v")).expect_err("one is in flight").to_string());
 
     let mut run = Run::limited(|it| it.update_in_flight_payload_bytes_max = 10);
-    expect!["limit on the size of in-flight updates has been reached: 23 bytes, limit 10"]
+    expect!["limit on total payload size of in-flight updates has been reached (10 bytes): 23 bytes"]
         .assert_eq(&run.step(update("u")).expect_err("it is large").to_string());
 
     let mut run = Run::limited(|it| it.updates_total_max = 1);
