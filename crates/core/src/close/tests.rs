@@ -205,7 +205,8 @@ fn a_run_continues_as_new() {
     );
     let run = run.next_run();
     run.expect_history(expect![[r#"
-        1 WorkflowExecutionStarted           backoff=1s by=Workflow input=next
+         1 WorkflowExecutionStarted           by=Workflow input=next
+         2 WorkflowTaskScheduled
     "#]]);
     assert_eq!(run.state.start.event.continued_execution_run_id, Uuid::from_u128(1).to_string());
     assert_eq!(run.state.start.event.first_execution_run_id, Uuid::from_u128(1).to_string());
@@ -321,7 +322,7 @@ fn a_result_that_never_fits_ends_the_run() {
     let mut run = Run::limited(|it| it.blob_size_bytes_max = 100);
     run.refused([complete_workflow_with(Some(large(200)))]);
     run.expect_history_from(4, expect![[r#"
-        4 WorkflowTaskFailed                 BadScheduleActivityAttributes failure=Server(BadScheduleActivityAttributes: CompleteWorkflowExecutionCommandAttributes.Result exceeds size limit. Size=230 Limit=100)
-        5 WorkflowExecutionTerminated        BadScheduleActivityAttributes: CompleteWorkflowExecutionCommandAttributes.Result exceeds size limit. Size=230 Limit=100 by=history-service
+         4 WorkflowTaskFailed                 BadCompleteWorkflowExecutionAttributes failure=Server(BadCompleteWorkflowExecutionAttributes: CompleteWorkflowExecutionCommandAttributes.Result exceeds size limit. Size=230 Limit=100)
+         5 WorkflowExecutionTerminated        BadCompleteWorkflowExecutionAttributes: CompleteWorkflowExecutionCommandAttributes.Result exceeds size limit. Size=230 Limit=100 by=history-service
     "#]]);
 }

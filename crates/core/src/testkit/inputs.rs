@@ -209,6 +209,7 @@ pub(crate) fn schedule_activity_with(
     let mut attributes = ScheduleActivityTaskCommandAttributes {
         activity_id: id.into(),
         activity_type: Some(ActivityType { name: "A".into() }),
+        task_queue: queue("q"),
         start_to_close_timeout: wire(secs(10)),
         ..ScheduleActivityTaskCommandAttributes::default()
     };
@@ -309,6 +310,7 @@ pub(crate) fn start_child_with(
     let mut attributes = StartChildWorkflowExecutionCommandAttributes {
         workflow_id: workflow_id.into(),
         workflow_type: Some(WorkflowType { name: "C".into() }),
+        task_queue: queue("q"),
         ..StartChildWorkflowExecutionCommandAttributes::default()
     };
     change(&mut attributes);
