@@ -505,30 +505,28 @@ fn what_is_kept_of_a_long_failure_is_cut() {
 fn bad_activity_commands_fail_the_task() {
     let refused = |command: api::command::v1::Command| Run::started().refused([command]);
     expect!["BadScheduleActivityAttributes: ScheduleActivityTaskCommandAttributes is not set on ScheduleActivityTaskCommand."].assert_eq(&refused(bare(CommandType::ScheduleActivityTask)));
-    expect!["BadScheduleActivityAttributes: taskQueue is not set"].assert_eq(&refused(schedule_activity("")));
-    expect!["BadScheduleActivityAttributes: taskQueue is not set"]
+    expect!["BadScheduleActivityAttributes: activityId is not set"].assert_eq(&refused(schedule_activity("")));
+    expect!["BadScheduleActivityAttributes: activityType is not set"]
         .assert_eq(&refused(schedule_activity_with("a", |it| it.activity_type = None)));
-    expect!["BadScheduleActivityAttributes: taskQueue is not set"]
-        .assert_eq(&refused(schedule_activity_with("a", |it| it.start_to_close_timeout = None)));
+    expect!["BadScheduleActivityAttributes: a valid StartToCloseTimeout or ScheduleToCloseTimeout must be set on the activity. ActivityId=a ActivityType=A"].assert_eq(&refused(schedule_activity_with("a", |it| it.start_to_close_timeout = None)));
     let negative = Some(prost_types::Duration { seconds: -1, nanos: 0 });
-    expect!["BadScheduleActivityAttributes: taskQueue is not set"]
+    expect!["BadScheduleActivityAttributes: invalid HeartbeatTimeout: negative duration"]
         .assert_eq(&refused(schedule_activity_with("a", |it| it.heartbeat_timeout = negative)));
     expect!["BadScheduleActivityAttributes: task queue name cannot start with reserved prefix /_sys/"]
         .assert_eq(&refused(schedule_activity_with("a", |it| it.task_queue = queue("/_sys/x"))));
     let interval = |it: &mut ScheduleActivityTaskCommandAttributes| {
         it.retry_policy.get_or_insert_default().initial_interval = negative;
     };
-    expect!["BadScheduleActivityAttributes: taskQueue is not set"]
+    expect!["BadScheduleActivityAttributes: invalid InitialInterval set on retry policy: negative duration"]
         .assert_eq(&refused(schedule_activity_with("a", interval)));
     let coefficient = |it: &mut ScheduleActivityTaskCommandAttributes| {
         it.retry_policy.get_or_insert_default().backoff_coefficient = 0.5;
     };
-    expect!["BadScheduleActivityAttributes: taskQueue is not set"]
+    expect!["BadScheduleActivityAttributes: BackoffCoefficient cannot be less than 1 on retry policy."]
         .assert_eq(&refused(schedule_activity_with("a", coefficient)));
-    expect!["BadScheduleActivityAttributes: taskQueue is not set"]
+    expect!["BadScheduleActivityAttributes: activityId exceeds length limit. Length=1001 Limit=1000"]
         .assert_eq(&refused(schedule_activity(&"a".repeat(1_001))).replace(&"a".repeat(1_001), "…"));
-    expect!["BadScheduleActivityAttributes: taskQueue is not set"]
-        .assert_eq(&Run::started().refused([schedule_activity("a"), schedule_activity("a")]));
+    expect!["ScheduleActivityDuplicateId: invalid history builder state for action: add-activitytask-scheduled-event, ActivityID: a"].assert_eq(&Run::started().refused([schedule_activity("a"), schedule_activity("a")]));
     expect!["BadRequestCancelActivityAttributes: ScheduledEventId is not set on RequestCancelActivityTaskCommand."]
         .assert_eq(&refused(cancel_activity(0)));
     expect!["BadRequestCancelActivityAttributes: invalid history builder state for action: add-activitytask-cancel-requested-event, ScheduledEventID: 9"].assert_eq(&refused(cancel_activity(9)));
@@ -549,7 +547,8 @@ fn an_input_that_never_fits_ends_the_run() {
     let mut run = Run::limited(|it| it.blob_size_bytes_max = 200);
     run.refused([schedule_activity_with("a", |it| it.input = Some(large(300)))]);
     run.expect_history_from(3, expect![[r#"
-        3 WorkflowTaskStarted
-        4 WorkflowTaskFailed                 BadScheduleActivityAttributes failure=Server(BadScheduleActivityAttributes: taskQueue is not set)
+         3 WorkflowTaskStarted
+         4 WorkflowTaskFailed                 BadScheduleActivityAttributes failure=Server(BadScheduleActivityAttributes: ScheduleActivityTaskCommandAttributes.Input exceeds size limit. ActivityId=a Size=330 Limit=200)
+         5 WorkflowExecutionTerminated        BadScheduleActivityAttributes: ScheduleActivityTaskCommandAttributes.Input exceeds size limit. ActivityId=a Size=330 Limit=200 by=history-service
     "#]]);
 }

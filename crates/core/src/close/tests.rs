@@ -205,8 +205,7 @@ fn a_run_continues_as_new() {
     );
     let run = run.next_run();
     run.expect_history(expect![[r#"
-         1 WorkflowExecutionStarted           by=Workflow input=next
-         2 WorkflowTaskScheduled
+        1 WorkflowExecutionStarted           backoff=1s by=Workflow input=next
     "#]]);
     assert_eq!(run.state.start.event.continued_execution_run_id, Uuid::from_u128(1).to_string());
     assert_eq!(run.state.start.event.first_execution_run_id, Uuid::from_u128(1).to_string());
@@ -238,6 +237,7 @@ fn a_parent_hears_of_the_end_of_the_chain_only() {
     run.complete_task([continue_as_new()]);
     run.expect_transfers(expect![[r#""#]]);
     let mut run = run.next_run();
+    run.advance(secs(1));
     run.complete_task([complete_workflow()]);
     run.expect_transfers(expect![[r#"
         tell parent of 5: 5 WorkflowExecutionCompleted         result=done
@@ -322,7 +322,7 @@ fn a_result_that_never_fits_ends_the_run() {
     let mut run = Run::limited(|it| it.blob_size_bytes_max = 100);
     run.refused([complete_workflow_with(Some(large(200)))]);
     run.expect_history_from(4, expect![[r#"
-         4 WorkflowTaskFailed                 BadCompleteWorkflowExecutionAttributes failure=Server(BadCompleteWorkflowExecutionAttributes: CompleteWorkflowExecutionCommandAttributes.Result exceeds size limit. Size=230 Limit=100)
-         5 WorkflowExecutionTerminated        BadCompleteWorkflowExecutionAttributes: CompleteWorkflowExecutionCommandAttributes.Result exceeds size limit. Size=230 Limit=100 by=history-service
+        4 WorkflowTaskFailed                 BadScheduleActivityAttributes failure=Server(BadScheduleActivityAttributes: CompleteWorkflowExecutionCommandAttributes.Result exceeds size limit. Size=230 Limit=100)
+        5 WorkflowExecutionTerminated        BadScheduleActivityAttributes: CompleteWorkflowExecutionCommandAttributes.Result exceeds size limit. Size=230 Limit=100 by=history-service
     "#]]);
 }
