@@ -6,7 +6,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs::File,
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
@@ -17,6 +17,13 @@ pub struct ServerCommand {
     pub command: String,
     /// Where its output goes; nowhere by default.
     pub log: Option<PathBuf>,
+}
+
+/// How a server ended that was asked to.
+#[derive(Debug, Clone, Copy)]
+pub struct Ended {
+    pub status: ExitStatus,
+    pub took: Duration,
 }
 
 /// A running server. Dropping it kills it.
@@ -75,15 +82,17 @@ impl ServerProcess {
         Ok(())
     }
 
-    /// SIGTERM, and the time the server took to end.
-    pub async fn terminate(mut self, limit: Duration) -> anyhow::Result<Duration> {
+    /// SIGTERM, and how the server ended.
+    pub async fn terminate(mut self, limit: Duration) -> anyhow::Result<Ended> {
         let begun = Instant::now();
         kill_process(Pid::from_child(&self.child), Signal::TERM)?;
-        while self.child.try_wait()?.is_none() {
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(Ended { status, took: begun.elapsed() });
+            }
             anyhow::ensure!(begun.elapsed() < limit, "the server did not end within {limit:?} of SIGTERM");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        Ok(begun.elapsed())
     }
 }
 

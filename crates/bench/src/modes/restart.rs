@@ -75,7 +75,7 @@ pub async fn run(target: &Target, load: &Load, plan: &Plan) -> anyhow::Result<Re
         report.figure("wake_p50_ms", latency.p50_ms);
     }
     worker.stop().await;
-    report.figure("sigterm_to_end_ms", server.terminate(Duration::from_secs(60)).await?.as_secs_f64() * 1000.0);
+    report.figure("sigterm_to_end_ms", server.terminate(Duration::from_secs(60)).await?.took.as_secs_f64() * 1000.0);
     Ok(report)
 }
 
