@@ -8,6 +8,7 @@
 //!
 //! Invariants
 //! - A cached workflow has folded exactly the events up to the started event of its last answered task.
+//! - Cached state is used only for a task that builds on the very task the state was folded for.
 //! - State folded from a repeated attempt is never cached: the events of such an attempt are not yet recorded, and
 //!   their ids may be given to others.
 //! - No error ends a poller. Only [`Worker::stop`] does.
@@ -317,8 +318,13 @@ impl<P: Program> Host<P> {
         let workflow_type = task.workflow_type.unwrap_or_default().name;
         let fresh = || self.program.workflow(&workflow_type).map(|workflow| Cached { workflow, folded: 0 });
 
+        // A server that was killed may hand out a task again and not know that it did so before. The events that
+        // the first time showed were not recorded yet: what was folded then is no part of this history.
+        let built_on = task.previous_started_event_id;
         let (state, page) = match cached {
-            Some(state) if first > 1 && first <= state.folded + 1 => (Some(state), task.next_page_token),
+            Some(state) if first > 1 && first <= state.folded + 1 && built_on == state.folded => {
+                (Some(state), task.next_page_token)
+            }
             _ if first == 1 => (fresh(), task.next_page_token),
             _ => {
                 Tally::add(&self.tally.history_reads);
