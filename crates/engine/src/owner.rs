@@ -267,6 +267,10 @@ impl Owner {
             return Ok(true);
         }
         let Some(loaded) = self.shared.store.load_run(run)? else { return Ok(false) };
+        // A token may say anything, and a run has one writer: the loop of its slot.
+        if !self.handle.owns(self.index, loaded.row.slot) {
+            return Ok(false);
+        }
         let first = self.shared.store.read_history(run, 1, 1, 1)?;
         let first = first.first().map(|it| it.bytes.clone()).unwrap_or_default();
         let state = codec::restore(&loaded, &first).map_err(|error| {
