@@ -1,8 +1,9 @@
 //! Errors as gRPC statuses: the one place that knows codes.
 //!
 //! The detail travels in `grpc-status-details-bin` as a `google.rpc.Status` with a single `Any`, which is
-//! how every SDK reads it. Messages are cut at 4,000 bytes, because they travel as an HTTP/2 header and
-//! clients refuse header lists that grow too long.
+//! how every SDK reads it. Messages are cut at 4,000 bytes and details that grow too long are left out, because both
+//! travel as HTTP/2 headers: a client that gets more of them than it takes drops the answer, and sees a broken
+//! connection in its place. Rust clients take 16 KiB.
 
 use crate::Error;
 use api::errordetails::v1::{
@@ -18,6 +19,10 @@ use tonic::{Code, Status};
 
 /// Longer messages are cut to this.
 pub const MESSAGE_BYTES_MAX: usize = 4_000;
+/// The same of a message as it is written in a header, where some characters take three bytes.
+const MESSAGE_HEADER_BYTES_MAX: usize = 6_000;
+/// Longer details are left out; in a header they take a third more.
+const DETAILS_BYTES_MAX: usize = 6_500;
 
 impl From<Error> for Status {
     fn from(error: Error) -> Status {
@@ -25,6 +30,9 @@ impl From<Error> for Status {
         let Some(detail) = parts.detail else { return Status::new(parts.code, parts.message) };
         let details =
             api::google::rpc::Status { code: parts.code as i32, message: parts.message.clone(), details: vec![detail] };
+        if details.encoded_len() > DETAILS_BYTES_MAX {
+            return Status::new(parts.code, parts.message);
+        }
         Status::with_details(parts.code, parts.message, details.encode_to_vec().into())
     }
 }
@@ -106,8 +114,13 @@ fn any<M: Message + Name>(message: &M) -> Any {
 }
 
 fn cut(mut message: String) -> String {
-    if message.len() > MESSAGE_BYTES_MAX {
-        let end = (0..=MESSAGE_BYTES_MAX).rev().find(|at| message.is_char_boundary(*at)).unwrap_or(0);
+    let mut in_header = 0;
+    let end = message.char_indices().find_map(|(at, char)| {
+        in_header += if char.is_ascii_alphanumeric() { 1 } else { 3 * char.len_utf8() };
+        let fits = at + char.len_utf8() <= MESSAGE_BYTES_MAX && in_header <= MESSAGE_HEADER_BYTES_MAX;
+        (!fits).then_some(at)
+    });
+    if let Some(end) = end {
         message.truncate(end);
     }
     message
@@ -181,11 +194,22 @@ mod tests {
 
     #[test]
     fn long_messages_are_cut_between_characters() {
-        let status = Status::from(Error::invalid("é".repeat(3_000)));
+        let status = Status::from(Error::invalid("x".repeat(5_000)));
         assert_eq!(status.message().len(), MESSAGE_BYTES_MAX);
 
-        let status = Status::from(Error::invalid(format!("x{}", "é".repeat(3_000))));
-        assert_eq!(status.message().len(), MESSAGE_BYTES_MAX - 1);
+        let status = Status::from(Error::invalid("é".repeat(3_000)));
+        assert_eq!(status.message().len(), 2_000, "each takes six bytes in the header");
+    }
+
+    #[test]
+    fn headers_stay_below_what_clients_take() {
+        for name in ["x".repeat(20_000), "é".repeat(3_900), "\0".repeat(5_000)] {
+            let status = Status::from(Error::namespace_not_found(name));
+            let response = status.into_http::<String>();
+            let headers = response.headers();
+            let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum();
+            assert!(bytes < 15_000, "{bytes} bytes");
+        }
     }
 
     #[track_caller]
