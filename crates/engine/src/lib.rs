@@ -236,6 +236,16 @@ impl Handle {
         }
     }
 
+    /// Waits for nothing: until the worker leaves, the server drains, or the time is over.
+    pub async fn wait_for_departure(&self, instance: &str, until: Timestamp) {
+        let departed = self.shared.departures.of(instance);
+        tokio::select! {
+            () = departed.cancelled() => {}
+            () = self.shared.draining.cancelled() => {}
+            () = tokio::time::sleep(until - self.now()) => {}
+        }
+    }
+
     /// The moment, as the whole engine sees it.
     pub fn now(&self) -> Timestamp {
         self.shared.clock.now()

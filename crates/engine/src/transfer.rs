@@ -7,7 +7,7 @@ use crate::{
 use api::{
     common::v1::WorkflowExecution,
     enums::v1::{
-        CancelExternalWorkflowExecutionFailedCause as CancelFailed, SignalExternalWorkflowExecutionFailedCause as SignalFailed,
+        CancelExternalWorkflowExecutionFailedCause as CancelFailed, ParentClosePolicy, SignalExternalWorkflowExecutionFailedCause as SignalFailed,
         StartChildWorkflowExecutionFailedCause as StartFailed, WorkflowIdConflictPolicy,
     },
     history::v1::StartChildWorkflowExecutionInitiatedEventAttributes,
@@ -68,13 +68,13 @@ async fn attempt(
     };
     match transfer {
         Transfer::StartChild { initiated, attributes, user_metadata, request_id } => {
-            let parent = match handle.inspect(own, false).await {
+            let parent = match handle.inspect(own.clone(), false).await {
                 Ok(parent) => parent,
                 Err(Error::Rejected(_)) => return Ok(false),
                 Err(error) => return Err(error),
             };
             let start = &parent.state.start;
-            let abandoned = attributes.parent_close_policy == api::enums::v1::ParentClosePolicy::Abandon as i32;
+            let abandoned = attributes.parent_close_policy == ParentClosePolicy::Abandon as i32;
             if !parent.state.is_running() && !abandoned {
                 return report(Input::ChildStartFailed { initiated, cause: StartFailed::Unspecified }).await;
             }
@@ -90,11 +90,24 @@ async fn attempt(
                 root_workflow_id: root.workflow_id,
                 root_run_id: root.run_id,
             };
+            let (workflow_id, policy) = (attributes.workflow_id.clone(), attributes.parent_close_policy());
             let mut request = child_request(attributes.0, request_id);
             request.user_metadata = user_metadata.map(|it| it.0);
             let request = StartRequest { namespace, request, parent: Some(link), signal: None, update: None };
             match handle.start(request).await {
-                Ok(started) => report(Input::ChildStarted { initiated, run_id: started.run_id }).await,
+                Ok(started) => {
+                    let input = Input::ChildStarted { initiated, run_id: started.run_id };
+                    let parent = match handle.report(own.clone(), input, settles).await {
+                        Ok(stepped) => stepped.state,
+                        Err(Error::Rejected(_) | Error::Parked(_)) => return Ok(false),
+                        Err(error) => return Err(error),
+                    };
+                    if !parent.is_running() {
+                        // It closed without knowing this child, so its policy is applied here.
+                        close_child(handle, namespace, workflow_id, started.run_id, policy).await?;
+                    }
+                    Ok(true)
+                }
                 Err(Error::AlreadyStarted { .. }) => {
                     report(Input::ChildStartFailed { initiated, cause: StartFailed::WorkflowAlreadyExists }).await
                 }
@@ -170,27 +183,39 @@ async fn attempt(
             done(handle.step(target, input).await)
         }
         Transfer::TerminateChild { workflow_id, first_run_id } => {
-            let input = Input::Terminate {
-                reason: "by parent close policy".to_owned(),
-                details: None,
-                identity: IDENTITY.to_owned(),
-                links: Vec::new(),
-            };
-            done(handle.step(child_target(namespace, workflow_id, first_run_id), input).await)
+            close_child(handle, namespace, workflow_id, first_run_id, ParentClosePolicy::Terminate).await
         }
         Transfer::CancelChild { workflow_id, first_run_id } => {
-            let request = CancelRequest {
-                reason: "by parent close policy".to_owned(),
-                identity: IDENTITY.to_owned(),
-                request_id: String::new(),
-                links: Vec::new(),
-                external: source(handle, own).await?.map(|it| (it, 0)),
-                first_run_id: None,
-                child_only: None,
-            };
-            done(handle.step(child_target(namespace, workflow_id, first_run_id), Input::RequestCancel(request)).await)
+            close_child(handle, namespace, workflow_id, first_run_id, ParentClosePolicy::RequestCancel).await
         }
     }
+}
+
+/// Does to a child what its closed parent wanted.
+async fn close_child(
+    handle: &Handle,
+    namespace: NamespaceKey,
+    workflow_id: String,
+    first_run_id: Uuid,
+    policy: ParentClosePolicy,
+) -> Result<bool, Error> {
+    let reason = "by parent close policy".to_owned();
+    let input = match policy {
+        ParentClosePolicy::Abandon => return Ok(false),
+        ParentClosePolicy::RequestCancel => Input::RequestCancel(CancelRequest {
+            reason,
+            identity: IDENTITY.to_owned(),
+            request_id: String::new(),
+            links: Vec::new(),
+            external: None,
+            first_run_id: None,
+            child_only: None,
+        }),
+        ParentClosePolicy::Terminate | ParentClosePolicy::Unspecified => {
+            Input::Terminate { reason, details: None, identity: IDENTITY.to_owned(), links: Vec::new() }
+        }
+    };
+    done(handle.step(child_target(namespace, workflow_id, first_run_id), input).await)
 }
 
 /// Whatever the other side said is the end of it, unless it could not be asked.

@@ -75,6 +75,7 @@ methods!(WorkflowService in workflowservice as WORKFLOW_SERVICE {
     delete_workflow_execution(DeleteWorkflowExecutionRequest) -> DeleteWorkflowExecutionResponse = handlers::delete_workflow_execution::handle;
     execute_multi_operation(ExecuteMultiOperationRequest) -> ExecuteMultiOperationResponse = handlers::execute_multi_operation::handle;
     poll_workflow_task_queue(PollWorkflowTaskQueueRequest) -> PollWorkflowTaskQueueResponse = handlers::poll_workflow_task_queue::handle, context;
+    poll_nexus_task_queue(PollNexusTaskQueueRequest) -> PollNexusTaskQueueResponse = handlers::poll_nexus_task_queue::handle, context;
     poll_activity_task_queue(PollActivityTaskQueueRequest) -> PollActivityTaskQueueResponse = handlers::poll_activity_task_queue::handle, context;
     respond_workflow_task_completed(RespondWorkflowTaskCompletedRequest) -> RespondWorkflowTaskCompletedResponse = handlers::respond_workflow_task_completed::handle;
     respond_workflow_task_failed(RespondWorkflowTaskFailedRequest) -> RespondWorkflowTaskFailedResponse = handlers::respond_workflow_task_failed::handle;

@@ -28,6 +28,7 @@ pub mod list_task_queue_partitions;
 pub mod list_workers;
 pub mod list_workflow_executions;
 pub mod poll_activity_task_queue;
+pub mod poll_nexus_task_queue;
 pub mod poll_workflow_execution_update;
 pub mod poll_workflow_task_queue;
 pub mod polling;

@@ -68,6 +68,14 @@ impl Owner {
         if repeated {
             return Ok(self.existing(run, true));
         }
+        // A repeated update-with-start finds its update, whatever the policy, also after the close.
+        if let Some(update) = update {
+            let id = update.meta.as_ref().map_or("", |it| it.update_id.as_str());
+            if tradewind_core::update::stage(&self.entry(run).state, id).is_some() {
+                return Ok(self.existing(run, false));
+            }
+        }
+        let state = &self.entry(run).state;
         if !state.is_running() {
             let status = state.status();
             self.check_reuse(run, wire.workflow_id_reuse_policy(), status)?;
@@ -80,13 +88,6 @@ impl Owner {
                 let (step, after) = self.step(run, Input::Signal(signal), None)?;
                 let act = self.act_of(run, step, None);
                 self.when(after, act);
-                return Ok(self.existing(run, false));
-            }
-        }
-        // A repeated update-with-start finds its update, whatever the policy.
-        if let Some(update) = update {
-            let id = update.meta.as_ref().map_or("", |it| it.update_id.as_str());
-            if tradewind_core::update::stage(&self.entry(run).state, id).is_some() {
                 return Ok(self.existing(run, false));
             }
         }

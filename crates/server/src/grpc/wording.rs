@@ -11,10 +11,15 @@ use tonic::body::Body;
 const TOO_LARGE: (&str, &str, &str) =
     ("Error, decoded message length too large: found ", " bytes, the limit is: ", " bytes");
 
+/// The same of a compressed message, around the limit: unpacking stops there.
+const TOO_LARGE_UNPACKED: (&str, &str) =
+    ("Error decompressing: size limit, of ", " bytes, exceeded while decompressing message");
+
 pub(super) fn as_reference(mut response: Response<Body>) -> Response<Body> {
     // An error made before the body starts travels in the headers.
-    let is_out_of_range = response.headers().get(Status::GRPC_STATUS) == Some(&HeaderValue::from_static("11"));
-    if is_out_of_range
+    let code = response.headers().get(Status::GRPC_STATUS);
+    let may_be_size = code.is_some_and(|it| *it == HeaderValue::from_static("11") || *it == HeaderValue::from_static("8"));
+    if may_be_size
         && let Some(status) = Status::from_header_map(response.headers())
         && let Some((found, limit)) = sizes(status.message())
     {
@@ -25,7 +30,13 @@ pub(super) fn as_reference(mut response: Response<Body>) -> Response<Body> {
     response
 }
 
-fn sizes(message: &str) -> Option<(&str, &str)> {
+/// What was found, as far as it is known, and the limit.
+fn sizes(message: &str) -> Option<(String, &str)> {
+    let (before, after) = TOO_LARGE_UNPACKED;
+    if let Some(limit) = message.strip_prefix(before).and_then(|rest| rest.strip_suffix(after)) {
+        return Some((format!("more than {limit}"), limit));
+    }
     let (before, between, after) = TOO_LARGE;
-    message.strip_prefix(before)?.strip_suffix(after)?.split_once(between)
+    let (found, limit) = message.strip_prefix(before)?.strip_suffix(after)?.split_once(between)?;
+    Some((found.to_owned(), limit))
 }
