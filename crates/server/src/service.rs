@@ -54,6 +54,7 @@ pub struct Announced {
     pub poller_autoscaling: bool,
     pub schedules: bool,
     pub nexus: bool,
+    /// Workers then send their build id with each completion, where history keeps it.
     pub build_id_based_versioning: bool,
     pub server_scaled_deployments: bool,
     pub standalone_activities: bool,
@@ -70,7 +71,7 @@ impl Default for Announced {
             poller_autoscaling: true,
             schedules: false,
             nexus: false,
-            build_id_based_versioning: false,
+            build_id_based_versioning: true,
             server_scaled_deployments: false,
             standalone_activities: false,
         }
