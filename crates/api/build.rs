@@ -26,15 +26,9 @@ fn main() {
     let out = PathBuf::from(env::var("OUT_DIR").expect("cargo sets OUT_DIR"));
     fs::write(out.join("descriptors.bin"), &bytes).expect("OUT_DIR is writable");
 
-    let served = FileDescriptorSet {
-        file: all.file.into_iter().filter(|file| is_served(file.name())).collect(),
-    };
+    let served = FileDescriptorSet { file: all.file.into_iter().filter(|file| is_served(file.name())).collect() };
     let mut config = tonic_prost_build::Config::new();
-    config
-        .bytes(["."])
-        .btree_map(["."])
-        .enable_type_names()
-        .include_file("api.rs");
+    config.bytes(["."]).btree_map(["."]).enable_type_names().include_file("api.rs");
     tonic_prost_build::configure()
         .generate_default_stubs(true)
         .compile_fds_with_config(served, config)

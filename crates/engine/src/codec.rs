@@ -63,8 +63,11 @@ fn small(state: &MutableState) -> Bytes {
 pub fn restore(loaded: &LoadedRun, first_batch: &[u8]) -> Result<MutableState, Unreadable> {
     let run = loaded.row.run;
     let unreadable = |what, reason: &str| Unreadable { run, what, reason: reason.to_owned() };
-    let history = api::history::v1::History::decode(first_batch)
-        .map_err(|error| Unreadable { run, what: "the first batch of history", reason: error.to_string() })?;
+    let history = api::history::v1::History::decode(first_batch).map_err(|error| Unreadable {
+        run,
+        what: "the first batch of history",
+        reason: error.to_string(),
+    })?;
     let event = history.events.into_iter().next().ok_or_else(|| unreadable("history", "no first event"))?;
     let start: Start = start::restore(loaded.row.namespace, loaded.row.run_id, event)
         .ok_or_else(|| unreadable("history", "the first event does not start a workflow"))?;
@@ -112,7 +115,13 @@ pub fn write(place: &Place, state: &MutableState, step: &Step, history: Option<&
 }
 
 /// The rows of a new run, which becomes the one its workflow id names.
-pub fn insert(place: &Place, state: &MutableState, step: &Step, history: Option<&(i64, Bytes)>, changes: &mut Vec<Change>) {
+pub fn insert(
+    place: &Place,
+    state: &MutableState,
+    step: &Step,
+    history: Option<&(i64, Bytes)>,
+    changes: &mut Vec<Change>,
+) {
     let start = &state.start;
     changes.push(Change::InsertRun(RunRow {
         run: place.run,
@@ -184,4 +193,3 @@ pub fn wake_to_store(stored: Option<Timestamp>, next: Option<Timestamp>, now: Ti
         (_, Some(next)) => Some(Some(next)),
     }
 }
-

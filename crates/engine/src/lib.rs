@@ -170,7 +170,12 @@ impl Handle {
         self.ask(target.slot(), |answer| Message::Step { target, input: Box::new(input), settles: None, answer }).await
     }
 
-    pub(crate) async fn report(&self, target: Target, input: Input, settles: SettledTransfer) -> Result<Stepped, Error> {
+    pub(crate) async fn report(
+        &self,
+        target: Target,
+        input: Input,
+        settles: SettledTransfer,
+    ) -> Result<Stepped, Error> {
         let settles = Some(settles);
         self.ask(target.slot(), |answer| Message::Step { target, input: Box::new(input), settles, answer }).await
     }

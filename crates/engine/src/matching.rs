@@ -107,7 +107,9 @@ pub struct Backlog {
 enum Taken {
     Task(Task),
     /// Nothing to give; if a limit holds tasks back, until when.
-    Nothing { until: Option<Timestamp> },
+    Nothing {
+        until: Option<Timestamp>,
+    },
 }
 
 impl Matching {

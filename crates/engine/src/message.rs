@@ -14,7 +14,10 @@ use uuid::Uuid;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
     /// By its surrogate key, as tokens and rows have it.
-    Run { slot: Slot, run: RunKey },
+    Run {
+        slot: Slot,
+        run: RunKey,
+    },
     Execution(Execution),
 }
 
@@ -55,15 +58,42 @@ pub enum Message {
         answer: Answer<Stepped>,
     },
     /// The run as it is.
-    Inspect { target: Target, watch: bool, answer: Answer<Snapshot> },
-    AttachQuery { target: Target, query: AttachedQuery, answer: Answer<()> },
-    Update { target: Target, request: Box<api::update::v1::Request>, answer: Answer<UpdateTicket> },
-    FindUpdate { target: Target, id: String, answer: Answer<UpdateTicket> },
-    Delete { target: Target, answer: Answer<()> },
+    Inspect {
+        target: Target,
+        watch: bool,
+        answer: Answer<Snapshot>,
+    },
+    AttachQuery {
+        target: Target,
+        query: AttachedQuery,
+        answer: Answer<()>,
+    },
+    Update {
+        target: Target,
+        request: Box<api::update::v1::Request>,
+        answer: Answer<UpdateTicket>,
+    },
+    FindUpdate {
+        target: Target,
+        id: String,
+        answer: Answer<UpdateTicket>,
+    },
+    Delete {
+        target: Target,
+        answer: Answer<()>,
+    },
     /// The queue's worker is gone: offer the task on the normal queue.
-    StickyUnavailable { slot: Slot, run: RunKey, scheduled: EventId },
+    StickyUnavailable {
+        slot: Slot,
+        run: RunKey,
+        scheduled: EventId,
+    },
     /// One transfer is done.
-    TransferDone { run: RunKey, settles: SettledTransfer, by_own_step: bool },
+    TransferDone {
+        run: RunKey,
+        settles: SettledTransfer,
+        by_own_step: bool,
+    },
     /// Flush, answer everything, and end.
     Close(oneshot::Sender<()>),
 }

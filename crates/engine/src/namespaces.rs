@@ -106,8 +106,7 @@ impl Namespaces {
         for (key, bytes) in store.registry(RegistryKind::Namespace)? {
             index.insert(Arc::new(decode(&key, &bytes)?));
         }
-        let inner =
-            Inner { store, epoch, index: RwLock::new(Arc::new(index)), writing: tokio::sync::Mutex::default() };
+        let inner = Inner { store, epoch, index: RwLock::new(Arc::new(index)), writing: tokio::sync::Mutex::default() };
         Ok(Namespaces { inner: Arc::new(inner) })
     }
 
@@ -253,7 +252,11 @@ fn put(namespace: &Namespace) -> Change {
         owner_email: namespace.owner_email.clone(),
         data: namespace.data.clone(),
         retention_nanos: u64::try_from(namespace.retention.as_nanos()).unwrap_or(u64::MAX),
-        search_attributes: namespace.search_attributes.iter().map(|(name, kind)| (name.clone(), *kind as i32)).collect(),
+        search_attributes: namespace
+            .search_attributes
+            .iter()
+            .map(|(name, kind)| (name.clone(), *kind as i32))
+            .collect(),
     };
     Change::PutRegistry {
         kind: RegistryKind::Namespace,

@@ -125,7 +125,12 @@ impl Entry {
 }
 
 impl Owner {
-    pub fn new(index: usize, shared: Arc<Shared>, inbox: mpsc::UnboundedReceiver<Message>, handle: crate::Handle) -> Owner {
+    pub fn new(
+        index: usize,
+        shared: Arc<Shared>,
+        inbox: mpsc::UnboundedReceiver<Message>,
+        handle: crate::Handle,
+    ) -> Owner {
         let next_id = shared.id_block();
         Owner {
             index,
@@ -314,7 +319,13 @@ impl Owner {
         self.next_id
     }
 
-    fn on_step(&mut self, target: &Target, mut input: Input, settles: Option<SettledTransfer>, answer: Answer<Stepped>) {
+    fn on_step(
+        &mut self,
+        target: &Target,
+        mut input: Input,
+        settles: Option<SettledTransfer>,
+        answer: Answer<Stepped>,
+    ) {
         // Answers to queries are no business of the run's.
         let answers = match &mut input {
             Input::CompleteWorkflowTask(completion) => std::mem::take(&mut completion.request.query_results),
@@ -413,7 +424,8 @@ impl Owner {
         // Operators find parked runs in the list, by the attribute that stands for runs in trouble.
         let mut row = visibility::row(run, &entry.state, &shared);
         visibility::mark_parked(&mut row, &text);
-        let write = Write { slot: entry.slot, epoch: shared.epoch, changes: vec![Change::PutVisibility(Box::new(row))] };
+        let write =
+            Write { slot: entry.slot, epoch: shared.epoch, changes: vec![Change::PutVisibility(Box::new(row))] };
         entry.written = shared.store.submit(write, Durability::Durable);
         Error::Parked(text)
     }

@@ -209,13 +209,8 @@ impl Handle {
         polled: &PolledTask,
     ) -> Result<PollWorkflowTaskQueueResponse, Error> {
         let state = &stepped.state;
-        let mut events = self.events(
-            stepped.run,
-            &stepped.recent,
-            polled.history_from,
-            polled.history_until,
-            EVENTS_PER_TASK,
-        )?;
+        let mut events =
+            self.events(stepped.run, &stepped.recent, polled.history_from, polled.history_until, EVENTS_PER_TASK)?;
         let next_page_token = self.cut(stepped, polled, &mut events);
         if next_page_token.is_empty() {
             events.extend(polled.extra.iter().cloned());
@@ -247,7 +242,12 @@ impl Handle {
     }
 
     /// Leaves what would not fit to be fetched by page; the token for it, or none.
-    fn cut(&self, stepped: &Stepped, polled: &PolledTask, events: &mut Vec<api::history::v1::HistoryEvent>) -> bytes::Bytes {
+    fn cut(
+        &self,
+        stepped: &Stepped,
+        polled: &PolledTask,
+        events: &mut Vec<api::history::v1::HistoryEvent>,
+    ) -> bytes::Bytes {
         let mut bytes = 0;
         let kept = events
             .iter()

@@ -121,10 +121,9 @@ impl AttachedQuery {
 
     pub fn answer(&self, result: WorkflowQueryResult) {
         let answered = match result.result_type() {
-            QueryResultType::Failed => Err(QueryFailure {
-                message: result.error_message,
-                failure: result.failure.map(Box::new),
-            }),
+            QueryResultType::Failed => {
+                Err(QueryFailure { message: result.error_message, failure: result.failure.map(Box::new) })
+            }
             QueryResultType::Answered | QueryResultType::Unspecified => Ok(result.answer),
         };
         self.finish(Attached::Answered(answered));

@@ -1,6 +1,12 @@
 //! What all loops and all handles of one engine share.
 
-use crate::{ambient::{Clock, Entropy}, matching::Matching, namespaces::Namespaces, query::Queries, workers::Departures};
+use crate::{
+    ambient::{Clock, Entropy},
+    matching::Matching,
+    namespaces::Namespaces,
+    query::Queries,
+    workers::Departures,
+};
 use std::sync::{
     Arc,
     atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering},

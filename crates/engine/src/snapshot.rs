@@ -28,4 +28,3 @@ pub struct Seen {
     pub next_event_id: EventId,
     pub closed: bool,
 }
-

@@ -7,7 +7,8 @@ use crate::{
 use api::{
     common::v1::WorkflowExecution,
     enums::v1::{
-        CancelExternalWorkflowExecutionFailedCause as CancelFailed, ParentClosePolicy, SignalExternalWorkflowExecutionFailedCause as SignalFailed,
+        CancelExternalWorkflowExecutionFailedCause as CancelFailed, ParentClosePolicy,
+        SignalExternalWorkflowExecutionFailedCause as SignalFailed,
         StartChildWorkflowExecutionFailedCause as StartFailed, WorkflowIdConflictPolicy,
     },
     history::v1::StartChildWorkflowExecutionInitiatedEventAttributes,

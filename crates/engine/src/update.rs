@@ -71,7 +71,12 @@ impl Handle {
         let run_id = ticket.run_id;
         if let Stage::Completed(event) = ticket.stage {
             let outcome = self.outcome(ticket.run, event).await?;
-            return Ok(Some(UpdateState { run_id, stage: Lifecycle::Completed, outcome: Some(outcome), rejected: false }));
+            return Ok(Some(UpdateState {
+                run_id,
+                stage: Lifecycle::Completed,
+                outcome: Some(outcome),
+                rejected: false,
+            }));
         }
         let left = until - self.shared.clock.now();
         let reached = |progress: &UpdateProgress| match progress {
@@ -110,7 +115,9 @@ impl Handle {
         let events = self.events(run, &[], event, event + 1, 1)?;
         match events.into_iter().next().and_then(|it| it.attributes) {
             Some(Attributes::WorkflowExecutionUpdateCompletedEventAttributes(it)) => Ok(it.outcome.unwrap_or_default()),
-            other => Err(Error::Unavailable(format!("event {event} of run {} should complete an update: {other:?}", run.0))),
+            other => {
+                Err(Error::Unavailable(format!("event {event} of run {} should complete an update: {other:?}", run.0)))
+            }
         }
     }
 }

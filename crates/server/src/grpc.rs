@@ -143,9 +143,7 @@ pub(crate) async fn serve(
         .add_service(operator_service)
         .add_service(checks.service())
         .add_service(reflection().build_v1().expect("the compiled-in descriptors decode").accept_compressed(Gzip))
-        .add_service(
-            reflection().build_v1alpha().expect("the compiled-in descriptors decode").accept_compressed(Gzip),
-        )
+        .add_service(reflection().build_v1alpha().expect("the compiled-in descriptors decode").accept_compressed(Gzip))
         .serve_with_incoming_shutdown(TcpListenerStream::new(listener), service.shutdown.clone().cancelled_owned())
         .await
 }

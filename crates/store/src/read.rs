@@ -125,7 +125,8 @@ pub(crate) fn current_run(
     namespace: NamespaceKey,
     workflow_id: &str,
 ) -> Result<Option<RunKey>, Error> {
-    let mut find = connection.prepare_cached("SELECT current FROM execution WHERE namespace = ? AND workflow_id = ? AND run = 0")?;
+    let mut find = connection
+        .prepare_cached("SELECT current FROM execution WHERE namespace = ? AND workflow_id = ? AND run = 0")?;
     Ok(find.query_row((namespace.0, workflow_id), |row| row.get(0).map(RunKey)).optional()?)
 }
 

@@ -111,10 +111,7 @@ impl Owner {
                 entry.waiters.tell(notice);
             }
             if let Some(progress) = &entry.progress {
-                let seen = crate::snapshot::Seen {
-                    next_event_id: state.next_event_id(),
-                    closed: !state.is_running(),
-                };
+                let seen = crate::snapshot::Seen { next_event_id: state.next_event_id(), closed: !state.is_running() };
                 progress.send_if_modified(|before| {
                     let further = seen.next_event_id > before.next_event_id || seen.closed != before.closed;
                     if further {

@@ -94,7 +94,9 @@ impl Owner {
         let terminate = wire.workflow_id_reuse_policy() == Reuse::TerminateIfRunning;
         let conflict = if terminate { Conflict::TerminateExisting } else { wire.workflow_id_conflict_policy() };
         match conflict {
-            Conflict::Unspecified | Conflict::Fail => Err(self.taken(run, "Workflow execution is already running.", "")),
+            Conflict::Unspecified | Conflict::Fail => {
+                Err(self.taken(run, "Workflow execution is already running.", ""))
+            }
             Conflict::UseExisting => {
                 let options = wire.on_conflict_options.unwrap_or_default();
                 if options.attach_request_id {

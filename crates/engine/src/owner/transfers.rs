@@ -10,7 +10,10 @@ use std::{
     sync::atomic::Ordering,
 };
 use store::row::{Change, Durability, Write};
-use tradewind_core::{ids::{NamespaceKey, RunKey, Slot}, transfer::Transfer};
+use tradewind_core::{
+    ids::{NamespaceKey, RunKey, Slot},
+    transfer::Transfer,
+};
 
 #[derive(Default)]
 pub(super) struct Transfers {
@@ -47,7 +50,8 @@ impl Owner {
         let handle = self.handle.clone();
         tokio::spawn(async move {
             let settles = SettledTransfer { id: job.id };
-            let by_own_step = crate::transfer::carry_out(&handle, run, job.slot, job.namespace, job.transfer, settles).await;
+            let by_own_step =
+                crate::transfer::carry_out(&handle, run, job.slot, job.namespace, job.transfer, settles).await;
             handle.transfer_done(job.slot, run, settles, by_own_step);
         });
     }

@@ -54,7 +54,12 @@ impl Waiters {
 }
 
 impl Owner {
-    pub(super) fn on_update(&mut self, target: &Target, request: api::update::v1::Request, answer: Answer<UpdateTicket>) {
+    pub(super) fn on_update(
+        &mut self,
+        target: &Target,
+        request: api::update::v1::Request,
+        answer: Answer<UpdateTicket>,
+    ) {
         let outcome = self.resolve(target).map(|run| (run, self.admit(run, request)));
         match outcome {
             Ok((run, ticket)) => {

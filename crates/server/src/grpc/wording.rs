@@ -18,7 +18,8 @@ const TOO_LARGE_UNPACKED: (&str, &str) =
 pub(super) fn as_reference(mut response: Response<Body>) -> Response<Body> {
     // An error made before the body starts travels in the headers.
     let code = response.headers().get(Status::GRPC_STATUS);
-    let may_be_size = code.is_some_and(|it| *it == HeaderValue::from_static("11") || *it == HeaderValue::from_static("8"));
+    let may_be_size =
+        code.is_some_and(|it| *it == HeaderValue::from_static("11") || *it == HeaderValue::from_static("8"));
     if may_be_size
         && let Some(status) = Status::from_header_map(response.headers())
         && let Some((found, limit)) = sizes(status.message())

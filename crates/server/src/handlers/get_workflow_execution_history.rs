@@ -50,7 +50,9 @@ pub async fn handle(service: &Service, request: Request, context: Context) -> Re
     if let Some(token) = token.as_ref().filter(|it| it.of_task) {
         return rest_of_task(service, &snapshot, token, page).await;
     }
-    if request.wait_new_event && !wait(service, &mut snapshot, until, |seen| seen.closed || seen.next_event_id > from).await? {
+    if request.wait_new_event
+        && !wait(service, &mut snapshot, until, |seen| seen.closed || seen.next_event_id > from).await?
+    {
         return Ok(empty(&snapshot, from));
     }
     service.engine.settled(&snapshot).await?;
@@ -63,11 +65,8 @@ pub async fn handle(service: &Service, request: Request, context: Context) -> Re
         events.extend(not_recorded(&snapshot));
     }
     let goes_on = !at_end || (request.wait_new_event && !closed);
-    let next_page_token = if goes_on {
-        page_token(&snapshot, next, until, request.wait_new_event)
-    } else {
-        Bytes::new()
-    };
+    let next_page_token =
+        if goes_on { page_token(&snapshot, next, until, request.wait_new_event) } else { Bytes::new() };
     Ok(Response { history: Some(History { events }), next_page_token, ..Response::default() })
 }
 
@@ -78,10 +77,8 @@ async fn wait(
     until: tradewind_core::time::Timestamp,
     enough: impl Fn(&engine::snapshot::Seen) -> bool,
 ) -> Result<bool, Error> {
-    let now = engine::snapshot::Seen {
-        next_event_id: snapshot.state.next_event_id(),
-        closed: !snapshot.state.is_running(),
-    };
+    let now =
+        engine::snapshot::Seen { next_event_id: snapshot.state.next_event_id(), closed: !snapshot.state.is_running() };
     if enough(&now) {
         return Ok(true);
     }
