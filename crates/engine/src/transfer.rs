@@ -26,7 +26,8 @@ use uuid::Uuid;
 const RETRY: Duration = Duration::from_secs(1);
 const IDENTITY: &str = "history-service";
 
-/// Carries one transfer out. Says whether a step of its own run has taken the row along.
+/// Carries one transfer out. Says whether its row needs nothing more: a step of its own run has taken it along, or it
+/// waits for the next start.
 pub(crate) async fn carry_out(
     handle: &Handle,
     run: RunKey,
@@ -38,6 +39,11 @@ pub(crate) async fn carry_out(
     loop {
         match attempt(handle, run, slot, namespace, transfer.clone(), settles).await {
             Ok(by_own_step) => return by_own_step,
+            // Parked runs go on after a restart, and are then told what they have missed.
+            Err(error @ Error::Parked(_)) => {
+                tracing::warn!(?run, %error, "work owed to another run stays until a restart");
+                return true;
+            }
             Err(error) => {
                 if handle.is_closing() {
                     // The row stays, and the next start carries it out.
@@ -63,7 +69,7 @@ async fn attempt(
         match handle.report(Target::Run { slot, run }, input, settles).await {
             Ok(_) => Ok(true),
             // The run is gone: nobody is left to tell.
-            Err(Error::Rejected(_) | Error::Parked(_)) => Ok(false),
+            Err(Error::Rejected(_)) => Ok(false),
             Err(error) => Err(error),
         }
     };
@@ -92,7 +98,7 @@ async fn attempt(
                 root_run_id: root.run_id,
             };
             let (workflow_id, policy) = (attributes.workflow_id.clone(), attributes.parent_close_policy());
-            let mut request = child_request(attributes.0, request_id);
+            let mut request = child_request((*attributes).0, request_id);
             request.user_metadata = user_metadata.map(|it| it.0);
             let request = StartRequest { namespace, request, parent: Some(link), signal: None, update: None };
             match handle.start(request).await {
@@ -100,7 +106,7 @@ async fn attempt(
                     let input = Input::ChildStarted { initiated, run_id: started.run_id };
                     let parent = match handle.report(own.clone(), input, settles).await {
                         Ok(stepped) => stepped.state,
-                        Err(Error::Rejected(_) | Error::Parked(_)) => return Ok(false),
+                        Err(Error::Rejected(_)) => return Ok(false),
                         Err(error) => return Err(error),
                     };
                     if !parent.is_running() {
@@ -178,7 +184,7 @@ async fn attempt(
                 initiated: parent.initiated,
                 workflow_id: child.state.start.workflow_id.clone(),
                 run_id: child.state.start.run_id,
-                outcome: Box::new(ChildOutcome { event: event.0 }),
+                outcome: Box::new(ChildOutcome { event: (*event).0 }),
             };
             let target = Target::execution(namespace, parent.workflow_id, Some(parent.run_id));
             done(handle.step(target, input).await)
@@ -223,7 +229,7 @@ async fn close_child(
 fn done<T>(outcome: Result<T, Error>) -> Result<bool, Error> {
     match outcome {
         Ok(_) => Ok(false),
-        Err(error) if is_absent(&error) || matches!(error, Error::Rejected(_) | Error::Parked(_)) => Ok(false),
+        Err(error) if is_absent(&error) || matches!(error, Error::Rejected(_)) => Ok(false),
         Err(error) => Err(error),
     }
 }
