@@ -84,7 +84,7 @@ pub(crate) fn on_command(
     let request_id = draft.env.run_id(initiated as u64);
     draft.transfer(Transfer::StartChild {
         initiated,
-        attributes: Proto(attributes),
+        attributes: Box::new(Proto(attributes)),
         user_metadata: user_metadata.map(Proto),
         request_id,
     });

@@ -248,7 +248,7 @@ pub(crate) fn on_closed(draft: &mut Draft<'_>) {
     if let Some(parent) = draft.state.start.parent().filter(|_| !continued) {
         let mut event = draft.step.events.last().cloned().expect("the closing event was just recorded");
         event.links.clear();
-        draft.transfer(Transfer::ChildClosed { parent: parent.into(), event: Proto(event) });
+        draft.transfer(Transfer::ChildClosed { parent: parent.into(), event: Box::new(Proto(event)) });
     }
     apply_parent_close_policies(draft);
 }

@@ -14,7 +14,7 @@ use uuid::Uuid;
 pub enum Transfer {
     StartChild {
         initiated: EventId,
-        attributes: Proto<StartChildWorkflowExecutionInitiatedEventAttributes>,
+        attributes: Box<Proto<StartChildWorkflowExecutionInitiatedEventAttributes>>,
         /// The parent's user metadata on the command, which becomes the child's.
         user_metadata: Option<Proto<api::sdk::v1::UserMetadata>>,
         /// The request id of the start, fixed so that a repetition finds the child it started.
@@ -39,7 +39,7 @@ pub enum Transfer {
     /// This run's chain has ended: tell the parent.
     ChildClosed {
         parent: ParentRef,
-        event: Proto<HistoryEvent>,
+        event: Box<Proto<HistoryEvent>>,
     },
     /// The parent has closed: end or cancel a child.
     TerminateChild {
