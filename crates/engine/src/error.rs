@@ -37,6 +37,9 @@ pub enum Error {
     /// A step of this run panicked: a bug. Nothing was committed, and nothing more is tried until a restart.
     #[error("the run is parked after an internal error: {0}")]
     Parked(String),
+    /// The first step of a run panicked: a bug. There is no run.
+    #[error("the workflow cannot be started because of an internal error: {0}")]
+    StartPanicked(String),
     #[error("Deadline Exceeded")]
     DeadlineExceeded,
     /// The engine is closing, or the store has failed for good.

@@ -25,7 +25,7 @@ mod visibility;
 mod workers;
 
 pub use error::Error;
-pub use shared::{Counters, Fault, Settings, Shared};
+pub use shared::{Counters, Fault, Settings, Shared, Stepping};
 pub use update::UpdateState;
 
 use api::workflowservice::v1::{

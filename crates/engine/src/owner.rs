@@ -7,7 +7,8 @@
 //!
 //! Invariants
 //! - Nothing is answered, dispatched or shown before everything it follows from is durable.
-//! - A panicking step commits nothing and parks its run: visible, refused, and retried after a restart.
+//! - A panicking step commits nothing and parks its run: visible, refused, and retried after a restart. Where it
+//!   would have been the first, there is no run.
 //! - A run leaves the cache only when nothing of it is in flight and nobody waits for it here.
 
 mod act;
@@ -21,7 +22,7 @@ use crate::{
     Error, codec,
     message::{Answer, Message, SettledTransfer, Stepped, Target},
     query::AttachedQuery,
-    shared::{ID_BLOCK, IDS_PER_STEP_MAX, Shared},
+    shared::{ID_BLOCK, IDS_PER_STEP_MAX, Shared, Stepping},
     snapshot::{Seen, Snapshot},
     visibility,
 };
@@ -394,7 +395,7 @@ impl Owner {
         }
         let stepped = catch_unwind(AssertUnwindSafe(|| {
             if let Some(fault) = &shared.settings.fault {
-                fault(&input);
+                fault(Stepping::Input(&input));
             }
             step::step(&mut entry.state, input, &env)
         }));
@@ -409,12 +410,7 @@ impl Owner {
     }
 
     fn park(&mut self, run: RunKey, panic: &(dyn std::any::Any + Send)) -> Error {
-        let text = panic
-            .downcast_ref::<String>()
-            .map(String::as_str)
-            .or_else(|| panic.downcast_ref::<&str>().copied())
-            .unwrap_or("no message")
-            .to_owned();
+        let text = panic_text(panic);
         let shared = self.shared.clone();
         shared.counters.runs_parked.fetch_add(1, Ordering::Relaxed);
         let entry = self.entry(run);
@@ -609,6 +605,12 @@ impl Owner {
             && entry.state.workflow_task().stored() == *entry.state.workflow_task()
             && !self.transfers.is_busy(run)
     }
+}
+
+/// What a panic said.
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message").to_owned()
 }
 
 fn absent(execution: &crate::message::Execution) -> Error {

@@ -7,13 +7,14 @@ use crate::{
     query::Queries,
     workers::Departures,
 };
+use api::workflowservice::v1::StartWorkflowExecutionRequest;
 use std::sync::{
     Arc,
     atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering},
 };
 use store::{Store, row::Epoch};
 use tokio_util::sync::CancellationToken;
-use tradewind_core::{ids::RunKey, limits::Limits};
+use tradewind_core::{ids::RunKey, limits::Limits, step::Input};
 
 /// One engine's common ground.
 pub struct Shared {
@@ -49,7 +50,15 @@ pub struct Settings {
 }
 
 /// See [`Settings::fault`].
-pub type Fault = Arc<dyn Fn(&tradewind_core::step::Input) + Send + Sync>;
+pub type Fault = Arc<dyn Fn(Stepping<'_>) + Send + Sync>;
+
+/// A step that is about to be taken.
+#[derive(Debug, Clone, Copy)]
+pub enum Stepping<'a> {
+    /// The first of a run.
+    Start(&'a StartWorkflowExecutionRequest),
+    Input(&'a Input),
+}
 
 impl Default for Settings {
     fn default() -> Settings {

@@ -40,7 +40,7 @@ pub(crate) async fn carry_out(
         match attempt(handle, run, slot, namespace, transfer.clone(), settles).await {
             Ok(by_own_step) => return by_own_step,
             // Parked runs go on after a restart, and are then told what they have missed.
-            Err(error @ Error::Parked(_)) => {
+            Err(error @ (Error::Parked(_) | Error::StartPanicked(_))) => {
                 tracing::warn!(?run, %error, "work owed to another run stays until a restart");
                 return true;
             }

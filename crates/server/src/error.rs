@@ -113,6 +113,7 @@ impl From<engine::Error> for Error {
                 cause: ResourceExhaustedCause::BusyWorkflow,
                 scope: ResourceExhaustedScope::Namespace,
             },
+            engine::Error::StartPanicked(_) => Error::Internal(text),
             engine::Error::DeadlineExceeded => Error::DeadlineExceeded,
             engine::Error::Unavailable(_) => Error::Unavailable(text),
         }

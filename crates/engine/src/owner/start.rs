@@ -1,9 +1,10 @@
 //! Starting a run under a workflow id that may be taken: every reuse and conflict policy.
 
-use super::{Entry, Owner, act::Act, wake_change};
+use super::{Entry, Owner, act::Act, panic_text, wake_change};
 use crate::{
     Error, codec,
     message::{Answer, ParentLink, StartRequest, Started, Stepped},
+    shared::Stepping,
     visibility,
 };
 use api::{
@@ -12,6 +13,7 @@ use api::{
         WorkflowExecutionStatus as Status, WorkflowIdConflictPolicy as Conflict, WorkflowIdReusePolicy as Reuse,
     },
 };
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use store::row::{Change, Durability, Write};
 use tradewind_core::{
     ids::{RunKey, Slot},
@@ -180,17 +182,29 @@ impl Owner {
         let first_id = self.first_id();
         let env = Env { now, seed: shared.seed(), first_id, limits: &shared.limits, namespace: &namespace };
         let run_id = run_id.unwrap_or_else(|| env.run_id(0));
-        let mut begin = start::from_request(request.request, run_id, &env).map_err(Error::Invalid)?;
-        begin.signal = request.signal;
-        if begin.signal.is_some() || request.update.is_some() {
-            begin.eager = None;
-        }
-        if let Some(parent) = request.parent {
-            adopt(&mut begin, parent, &namespace);
-        }
-        let slot = Slot::of(request.namespace, &begin.event.workflow_id);
+        let StartRequest { request: wire, parent, signal, update, .. } = request;
+        let workflow_id = wire.workflow_id.clone();
+        let made = catch_unwind(AssertUnwindSafe(|| {
+            if let Some(fault) = &shared.settings.fault {
+                fault(Stepping::Start(&wire));
+            }
+            let mut begin = start::from_request(wire, run_id, &env).map_err(Error::Invalid)?;
+            begin.signal = signal;
+            if begin.signal.is_some() || update.is_some() {
+                begin.eager = None;
+            }
+            if let Some(parent) = parent {
+                adopt(&mut begin, parent, &namespace);
+            }
+            Ok::<_, Error>(start::begin(begin, &env))
+        }));
+        let (state, mut step) = made.unwrap_or_else(|panic| {
+            let panic = panic_text(panic.as_ref());
+            tracing::error!(workflow_id, panic, "a start panicked");
+            Err(Error::StartPanicked(panic))
+        })?;
+        let slot = Slot::of(namespace.key, &workflow_id);
         let run = shared.next_run();
-        let (state, mut step) = start::begin(begin, &env);
         self.next_id += step.ids_used;
 
         let mut entry = Entry::new(slot, state);

@@ -1,7 +1,7 @@
 //! A step that panics is a bug of ours: it costs its run a restart, and nobody else anything.
 
 use crate::testkit::{Node, child, complete, signal_other};
-use engine::{Error, Settings};
+use engine::{Error, Settings, Stepping};
 use tradewind_core::step::Input;
 
 const IN_TROUBLE: &str = "TemporalReportedProblems = 'category=EngineError'";
@@ -65,10 +65,27 @@ async fn a_parked_run_misses_nothing_that_others_owe_it() {
     assert_eq!(closed, 1);
 }
 
-fn poison(input: &Input) {
-    if let Input::Signal(signal) = input
-        && signal.name == "poison"
-    {
-        panic!("a bug");
-    }
+#[tokio::test]
+async fn a_panicking_start_makes_no_run_and_harms_no_other() {
+    let node = Node::with_fault(poison).await;
+    let refused = node.try_begin_on("poison", "q").await.unwrap_err();
+    assert_eq!(refused, Error::StartPanicked("a bug".into()));
+    assert_eq!(node.list("").await, Vec::<String>::new());
+
+    node.begin("parent").await;
+    node.turn("parent", [child("poison"), child("well")]).await;
+    node.turn("well", [complete()]).await;
+    node.wait_for("parent", "child_workflow_execution_completed").await;
+
+    let node = node.restart_with(Settings::default()).await;
+    node.turn("poison", [complete()]).await;
+}
+
+fn poison(stepping: Stepping<'_>) {
+    let bad = match stepping {
+        Stepping::Start(start) => start.workflow_id == "poison",
+        Stepping::Input(Input::Signal(signal)) => signal.name == "poison",
+        Stepping::Input(_) => false,
+    };
+    assert!(!bad, "a bug");
 }

@@ -16,7 +16,7 @@ use api::{
     },
 };
 use engine::{
-    Engine, Error, Fault, Handle, Settings, Shared,
+    Engine, Error, Fault, Handle, Settings, Shared, Stepping,
     ambient::{Clock, Entropy},
     message::{StartRequest, Target},
     namespaces::{Namespaces, NewNamespace},
@@ -61,7 +61,7 @@ impl Node {
     }
 
     /// An engine in whose steps this happens first.
-    pub async fn with_fault(fault: impl Fn(&Input) + Send + Sync + 'static) -> Node {
+    pub async fn with_fault(fault: impl Fn(Stepping<'_>) + Send + Sync + 'static) -> Node {
         let fault: Fault = Arc::new(fault);
         Node::with(Settings { fault: Some(fault), ..Settings::default() }).await
     }
@@ -119,6 +119,10 @@ impl Node {
     }
 
     pub async fn begin_on(&self, workflow_id: &str, queue: &str) {
+        self.try_begin_on(workflow_id, queue).await.expect("it starts");
+    }
+
+    pub async fn try_begin_on(&self, workflow_id: &str, queue: &str) -> Result<(), Error> {
         let request = StartWorkflowExecutionRequest {
             namespace: "default".into(),
             workflow_id: workflow_id.into(),
@@ -128,7 +132,7 @@ impl Node {
             ..StartWorkflowExecutionRequest::default()
         };
         let start = StartRequest { namespace: self.namespace, request, parent: None, signal: None, update: None };
-        self.handle().start(start).await.expect("it starts");
+        self.handle().start(start).await.map(drop)
     }
 
     pub async fn signal(&self, workflow_id: &str, name: &str) -> Result<(), Error> {
