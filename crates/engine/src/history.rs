@@ -48,9 +48,13 @@ impl Handle {
                 return Err(Error::Unavailable(format!("events from {next} of run {} are missing", run.0)));
             }
         }
-        for (_, bytes) in recent {
+        for (at, (_, bytes)) in recent.iter().enumerate() {
             if next >= until || events.len() >= max {
                 break;
+            }
+            // Decoding costs more than anything else here: a batch that ends before what is wanted is left alone.
+            if recent.get(at + 1).is_some_and(|(following, _)| *following <= next) {
+                continue;
             }
             for event in events_of(bytes)? {
                 if event.event_id >= next && event.event_id < until {
