@@ -431,7 +431,12 @@ impl Owner {
         let shared = self.shared.clone();
         let entry = self.entry(run);
         if !step.changed && settles.is_none() {
-            return entry.promised;
+            // Nothing to store, but a task that is in memory only has a deadline too.
+            let (next, promised) = (entry.state.next_deadline(), entry.promised);
+            if let Some(next) = next {
+                self.timers.arm(next, run);
+            }
+            return promised;
         }
         let place = codec::Place { run, slot: entry.slot, epoch: shared.epoch };
         let batch = codec::batch(step);

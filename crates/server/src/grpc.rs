@@ -20,8 +20,8 @@ pub use call::{Client, Context};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::codec::CompressionEncoding::Gzip;
+use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 use tower::util::MapResponseLayer;
 
@@ -132,7 +132,6 @@ pub(crate) async fn serve(
         .send_compressed(Gzip);
 
     tonic::transport::Server::builder()
-        .tcp_nodelay(true)
         .max_concurrent_streams(Some(transport.concurrent_streams_max))
         // SDKs cancel polls in bulk when a worker stops; the default of 20 takes that for an attack.
         .http2_max_pending_accept_reset_streams(Some(transport.concurrent_streams_max as usize))
@@ -144,7 +143,11 @@ pub(crate) async fn serve(
         .add_service(checks.service())
         .add_service(reflection().build_v1().expect("the compiled-in descriptors decode").accept_compressed(Gzip))
         .add_service(reflection().build_v1alpha().expect("the compiled-in descriptors decode").accept_compressed(Gzip))
-        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), service.shutdown.clone().cancelled_owned())
+        .serve_with_incoming_shutdown(
+            // Answers are small and somebody waits for each: never held back to fill a packet.
+            TcpIncoming::from(listener).with_nodelay(Some(true)),
+            service.shutdown.clone().cancelled_owned(),
+        )
         .await
 }
 
