@@ -12,7 +12,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("store", &["api", "core"]),
     ("engine", &["api", "core", "store"]),
     ("server", &["api", "core", "store", "engine"]),
-    ("cli", &["api", "core", "store", "engine", "server"]),
+    ("mistral", &["api", "core", "store", "engine", "server"]),
+    ("sdk-macros", &[]),
+    // Server and worker in one process; they still meet on the wire only.
+    ("sdk", &["sdk-macros", "server"]),
+    ("cli", &["api", "core", "store", "engine", "server", "mistral"]),
 ];
 const DEVELOPMENT_ONLY: &[&str] = &["bench"];
 
@@ -51,6 +55,10 @@ fn uses(package: &Value) -> BTreeSet<String> {
     built.filter_map(|dependency| ours(&dependency["name"])).collect()
 }
 
+/// The SDK has the plain name, because it is what users depend on.
 fn ours(name: &Value) -> Option<String> {
-    name.as_str().expect("a name").strip_prefix("tradewind-").map(str::to_owned)
+    match name.as_str().expect("a name") {
+        "tradewind" => Some("sdk".to_owned()),
+        name => name.strip_prefix("tradewind-").map(str::to_owned),
+    }
 }
