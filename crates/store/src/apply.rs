@@ -65,8 +65,11 @@ pub(crate) struct Tables<'c> {
     unset_wake: Statement<'c>,
     put_registry: Statement<'c>,
     delete_registry: Statement<'c>,
+    put_token: Statement<'c>,
+    put_search_key: Statement<'c>,
+    delete_search_key: Statement<'c>,
     run_name: Statement<'c>,
-    delete_rows_of_run: [Statement<'c>; 6],
+    delete_rows_of_run: [Statement<'c>; 8],
     update_meta: Statement<'c>,
     queues: QueueNames<'c>,
     shelf: Shelf<'c>,
@@ -98,12 +101,19 @@ impl<'c> Tables<'c> {
             unset_wake: connection.prepare("DELETE FROM wake WHERE run = ?")?,
             put_registry: connection.prepare("INSERT OR REPLACE INTO registry VALUES (?, ?, ?)")?,
             delete_registry: connection.prepare("DELETE FROM registry WHERE kind = ? AND key = ?")?,
+            // These come from outside the run's loop, which may have deleted the run meanwhile.
+            put_token: connection.prepare("INSERT OR REPLACE INTO token SELECT id, ?2 FROM run WHERE id = ?1")?,
+            put_search_key: connection
+                .prepare("INSERT OR REPLACE INTO search_key SELECT id, ?2, ?3 FROM run WHERE id = ?1")?,
+            delete_search_key: connection.prepare("DELETE FROM search_key WHERE run = ? AND key = ?")?,
             run_name: connection.prepare("SELECT namespace, workflow_id FROM run WHERE id = ?")?,
             delete_rows_of_run: [
                 connection.prepare("DELETE FROM history WHERE run = ?")?,
                 connection.prepare("DELETE FROM item WHERE run = ?")?,
                 connection.prepare("DELETE FROM wake WHERE run = ?")?,
                 connection.prepare("DELETE FROM transfer WHERE run = ?")?,
+                connection.prepare("DELETE FROM token WHERE run = ?")?,
+                connection.prepare("DELETE FROM search_key WHERE run = ?")?,
                 connection.prepare("DELETE FROM run_state WHERE run = ?")?,
                 connection.prepare("DELETE FROM run WHERE id = ?")?,
             ],
@@ -157,6 +167,15 @@ impl<'c> Tables<'c> {
                 }
                 Change::SetWake { run, slot, due } => self.set_wake(*run, *slot, *due)?,
                 Change::PutVisibility(row) => self.shelf.put(row, inserted == Some(row.run))?,
+                Change::PutToken { run, hash } => {
+                    self.put_token.execute((run.0, &hash[..]))?;
+                }
+                Change::PutSearchKey { run, key, value } => {
+                    self.put_search_key.execute((run.0, key, value))?;
+                }
+                Change::DeleteSearchKey { run, key } => {
+                    self.delete_search_key.execute((run.0, key))?;
+                }
                 Change::DeleteRun { run } => self.delete_run(*run)?,
                 Change::PutRegistry { kind, key, bytes } => {
                     self.put_registry.execute((*kind as i64, key, &bytes[..]))?;

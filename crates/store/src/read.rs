@@ -8,7 +8,7 @@
 use crate::{
     error::Error,
     names::task_kind,
-    row::{HistoryRow, Item, ItemKey, LoadedRun, RegistryKind, RunRow, TaskRow, TransferRow, WakeRow},
+    row::{HistoryRow, Item, ItemKey, LoadedRun, RegistryKind, RunRow, TaskRow, TokenHash, TransferRow, WakeRow},
 };
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, RwLock};
@@ -260,6 +260,24 @@ pub(crate) fn pending_transfers(connection: &Connection, after: i64, limit: usiz
 pub(crate) fn registry(connection: &Connection, kind: RegistryKind) -> Result<Vec<(String, Bytes)>, Error> {
     let mut find = connection.prepare_cached("SELECT key, bytes FROM registry WHERE kind = ? ORDER BY key")?;
     let rows = find.query_map([kind as i64], |row| Ok((row.get(0)?, bytes(row, 1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+pub(crate) fn token(connection: &Connection, run: RunKey) -> Result<Option<TokenHash>, Error> {
+    let mut find = connection.prepare_cached("SELECT hash FROM token WHERE run = ?")?;
+    let hash: Option<Vec<u8>> = find.query_row([run.0], |row| row.get(0)).optional()?;
+    hash.map(|hash| hash.try_into().map_err(|_| Error::Damaged("token"))).transpose()
+}
+
+pub(crate) fn run_with_token(connection: &Connection, hash: &TokenHash) -> Result<Option<RunKey>, Error> {
+    let mut find = connection.prepare_cached("SELECT max(run) FROM token WHERE hash = ?")?;
+    let run: Option<i64> = find.query_row([&hash[..]], |row| row.get(0))?;
+    Ok(run.map(RunKey))
+}
+
+pub(crate) fn search_keys(connection: &Connection, run: RunKey) -> Result<Vec<(String, Option<String>)>, Error> {
+    let mut find = connection.prepare_cached("SELECT key, value FROM search_key WHERE run = ? ORDER BY key")?;
+    let rows = find.query_map([run.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 

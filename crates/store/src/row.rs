@@ -95,8 +95,24 @@ pub enum Change {
     },
     /// What lists show of a run that was inserted. Its identity and what it descends from never change.
     PutVisibility(Box<VisibilityRow>),
-    /// The run with everything that hangs on it: history, items, wake, visibility, transfers; the name
-    /// too if it points at this run.
+    /// The hash of the token with which a worker proves that it works on the run. Of a run that is gone, nothing
+    /// is kept; so too with search keys.
+    PutToken {
+        run: RunKey,
+        hash: TokenHash,
+    },
+    /// Something that users find the run by; a key may be there without a value.
+    PutSearchKey {
+        run: RunKey,
+        key: String,
+        value: Option<String>,
+    },
+    DeleteSearchKey {
+        run: RunKey,
+        key: String,
+    },
+    /// The run with everything that hangs on it: history, items, wake, visibility, transfers, token, search keys;
+    /// the name too if it points at this run.
     DeleteRun {
         run: RunKey,
     },
@@ -110,6 +126,9 @@ pub enum Change {
         key: String,
     },
 }
+
+/// SHA-256 of an execution token.
+pub type TokenHash = [u8; 32];
 
 /// The identity of a run, and its state.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -22,7 +22,11 @@
 //! visibility  run → what a list shows            + indexes below
 //! attribute   run, name, kind, value             one row a value, one a token of a text; + index by value
 //! tally       namespace, status → n              how many visibility rows without a division
+//! token       run → hash                         what a worker proves with that it works on the run; + index on hash
+//! search_key  run, key → value                   what users find a run by, beside attributes; + index by key, value
 //! ```
+//!
+//! The last two are of version 2. A directory of an older version is brought up to this one when it is opened.
 //!
 //! Workflow ids are as random as users make them, so each index over them costs a page of its own per start.
 //! There is one, `execution`: it names the current run and finds the runs of a list alike.
@@ -35,7 +39,10 @@
 use rusqlite::Connection;
 
 /// What this build writes to `PRAGMA user_version`.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = VERSIONS.len() as u32;
+
+/// What each version adds to the one before, from version 1 on. What was released is never changed again.
+const VERSIONS: &[&[&str]] = &[&[TABLES], &[RUN_TABLES]];
 
 /// What marks a file as ours: "TrdW".
 pub(crate) const APPLICATION_ID: u32 = 0x5472_6457;
@@ -114,6 +121,16 @@ CREATE TABLE tally (
   PRIMARY KEY (namespace, status)) WITHOUT ROWID;
 ";
 
+/// What doors beside the Temporal API keep about a run.
+const RUN_TABLES: &str = "
+CREATE TABLE token (run INTEGER PRIMARY KEY, hash BLOB NOT NULL);
+CREATE INDEX token_by_hash ON token (hash);
+CREATE TABLE search_key (
+  run INTEGER NOT NULL, key TEXT NOT NULL, value TEXT,
+  PRIMARY KEY (run, key)) WITHOUT ROWID;
+CREATE INDEX search_key_by_value ON search_key (key, value);
+";
+
 /// How large a page is. Must be set before the first table exists.
 const PAGE_BYTES: u32 = 8192;
 
@@ -123,8 +140,25 @@ const PAGE_BYTES: u32 = 8192;
 /// it, and can be read without opening the database.
 pub(crate) fn create(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
+    lay_out(connection, 0, VERSION)
+}
+
+/// Adds what a database of an older version lacks, in one transaction. Says whether there was anything to add.
+pub(crate) fn upgrade(connection: &Connection) -> rusqlite::Result<bool> {
+    let (version, _) = marks(connection)?;
+    if version >= VERSION {
+        return Ok(false);
+    }
+    lay_out(connection, version, VERSION)?;
+    // Into the file itself: an older release reads the version there before it opens anything.
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    Ok(true)
+}
+
+fn lay_out(connection: &Connection, from: u32, to: u32) -> rusqlite::Result<()> {
+    let tables: String = VERSIONS[from as usize..to as usize].iter().flat_map(|added| added.iter().copied()).collect();
     connection.execute_batch(&format!(
-        "BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;"
+        "BEGIN IMMEDIATE; {tables} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {to}; COMMIT;"
     ))
 }
 
@@ -138,4 +172,61 @@ pub(crate) fn marks(connection: &Connection) -> rusqlite::Result<(u32, u32)> {
     let version = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let application = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     Ok((version, application))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Options, Store, row::Change, row::Durability, row::Write};
+    use tradewind_core::ids::{RunKey, Slot};
+
+    #[test]
+    fn a_directory_of_version_1_is_brought_up_to_this_one() {
+        let directory = directory_of_version(1);
+        let file = directory.path().join("tradewind.db");
+
+        let store = Store::open(Options::directory(directory.path())).expect("an older version is read");
+
+        let kept = store.load_run(RunKey(1)).unwrap().expect("what was there stays");
+        assert_eq!((kept.row.workflow_id.as_str(), &kept.row.state[..]), ("w", &b"state"[..]));
+        let header = std::fs::read(&file).unwrap();
+        assert_eq!(header[60..64], VERSION.to_be_bytes(), "an older release must see it without opening the database");
+        let key = Change::PutSearchKey { run: RunKey(1), key: "k".into(), value: Some("v".into()) };
+        let write = Write { slot: Slot(0), epoch: store.claim().unwrap(), changes: vec![key] };
+        let sequence = store.submit(write, Durability::Durable);
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(store.durable(sequence)).unwrap();
+        store.close();
+
+        let store = Store::open(Options::directory(directory.path())).expect("once is enough");
+        assert_eq!(store.search_keys(RunKey(1)).unwrap(), [("k".to_owned(), Some("v".to_owned()))]);
+    }
+
+    #[test]
+    fn an_upgrade_that_fails_leaves_the_old_version() {
+        let directory = directory_of_version(1);
+        let file = directory.path().join("tradewind.db");
+        // Its last statement cannot succeed.
+        Connection::open(&file).unwrap().execute_batch("CREATE INDEX search_key_by_value ON run (slot)").unwrap();
+
+        assert!(Store::open(Options::directory(directory.path())).is_err());
+
+        let connection = Connection::open(&file).unwrap();
+        assert_eq!(marks(&connection).unwrap(), (1, APPLICATION_ID));
+        let added = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN ('token', 'search_key')";
+        assert_eq!(connection.query_row(added, [], |row| row.get::<_, i64>(0)).unwrap(), 0);
+    }
+
+    /// A data directory as that version left it, with one run.
+    fn directory_of_version(version: u32) -> tempfile::TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        let connection = Connection::open(directory.path().join("tradewind.db")).unwrap();
+        lay_out(&connection, 0, version).unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO run VALUES (1, 7, 3, 'w', zeroblob(16));
+                 INSERT INTO run_state VALUES (1, CAST('state' AS BLOB));",
+            )
+            .unwrap();
+        directory
+    }
 }

@@ -10,8 +10,8 @@ use crate::{
     list::{self, Counted},
     read::{self, Readers},
     row::{
-        Durability, Epoch, HistoryRow, LoadedRun, RegistryKind, RunRow, Sequence, TaskRow, TransferRow, VisibilityRow,
-        WakeRow, Write,
+        Durability, Epoch, HistoryRow, LoadedRun, RegistryKind, RunRow, Sequence, TaskRow, TokenHash, TransferRow,
+        VisibilityRow, WakeRow, Write,
     },
     schema,
     writer::{self, Progress, Settings, Shared, Statistics},
@@ -257,6 +257,21 @@ impl Store {
         self.read(|connection| read::registry(connection, kind))
     }
 
+    /// The hash of the token that was stored for a run.
+    pub fn token(&self, run: RunKey) -> Result<Option<TokenHash>, Error> {
+        self.read(|connection| read::token(connection, run))
+    }
+
+    /// The run whose token has this hash: the latest, should there be several.
+    pub fn run_with_token(&self, hash: &TokenHash) -> Result<Option<RunKey>, Error> {
+        self.read(|connection| read::run_with_token(connection, hash))
+    }
+
+    /// What users find a run by, in the order of the keys.
+    pub fn search_keys(&self, run: RunKey) -> Result<Vec<(String, Option<String>)>, Error> {
+        self.read(|connection| read::search_keys(connection, run))
+    }
+
     /// Runs of a namespace by key, after `after`; for deleting it.
     pub fn runs_of_namespace(
         &self,
@@ -387,13 +402,17 @@ impl Place {
         Ok(connection)
     }
 
-    /// Checks what the file's header could not tell.
+    /// Checks what the file's header could not tell, and brings an older database up to date.
     fn prepare(&self, connection: &Connection) -> Result<(), OpenError> {
         let (version, application) = schema::marks(connection).map_err(|error| self.failed(&error))?;
         if (version, application) == (0, 0) {
             return Err(OpenError::Foreign { path: self.name.clone() });
         }
-        directory::check_marks(&self.name, version, application)
+        directory::check_marks(&self.name, version, application)?;
+        if schema::upgrade(connection).map_err(|error| self.failed(&error))? {
+            tracing::info!(from = version, to = schema::VERSION, "the data directory has a newer format");
+        }
+        Ok(())
     }
 
     fn failed(&self, error: &rusqlite::Error) -> OpenError {

@@ -66,8 +66,8 @@ fn a_newer_format_is_refused_and_left_alone() {
     fs::write(&file, &content).unwrap();
 
     let refused = refusal(&path);
-    assert!(matches!(refused, OpenError::Newer { found: 9_999, supported: 1, .. }), "{refused:?}");
-    assert!(refused.to_string().contains("has format version 9999, this release reads up to version 1"));
+    assert!(matches!(refused, OpenError::Newer { found: 9_999, supported: 2, .. }), "{refused:?}");
+    assert!(refused.to_string().contains("has format version 9999, this release reads up to version 2"));
     assert_eq!(fs::read(&file).unwrap(), content);
     let mut names: Vec<_> = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();

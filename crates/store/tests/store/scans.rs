@@ -110,6 +110,39 @@ on_every_store! {
         assert_eq!(find(NamespaceKey(8), "w-1", 1), None);
     }
 
+    fn a_run_is_found_by_the_hash_of_its_token(node: Node) {
+        let put = |run, hash: u8| Change::PutToken { run: RunKey(run), hash: [hash; 32] };
+        node.commit([Change::InsertRun(run(1)), Change::InsertRun(run(2)), put(1, 7), put(2, 8), put(1, 9)]);
+        let found = |hash: u8| node.store.run_with_token(&[hash; 32]).unwrap();
+        assert_eq!((found(7), found(8), found(9)), (None, Some(RunKey(2)), Some(RunKey(1))));
+        assert_eq!(node.store.token(RunKey(1)).unwrap(), Some([9; 32]));
+        node.commit([put(2, 9)]);
+        assert_eq!(found(9), Some(RunKey(2)), "the latest run counts");
+    }
+
+    fn search_keys_are_replaced_and_deleted_one_by_one(node: Node) {
+        let long = "x".repeat(8192);
+        node.commit([
+            Change::InsertRun(run(1)),
+            search_key(1, "b", Some("old")),
+            search_key(1, "a", None),
+            search_key(1, "ключ", Some(&long)),
+            search_key(1, "c", Some("gone")),
+        ]);
+        let delete = |key: &str| Change::DeleteSearchKey { run: RunKey(1), key: key.to_owned() };
+        node.commit([search_key(1, "b", Some("new\0")), delete("c"), delete("never there")]);
+        let expected = [("a", None), ("b", Some("new\0")), ("ключ", Some(long.as_str()))];
+        let expected = expected.map(|(key, value)| (key.to_owned(), value.map(str::to_owned)));
+        assert_eq!(node.store.search_keys(RunKey(1)).unwrap(), expected);
+    }
+
+    fn nothing_is_kept_about_a_run_that_is_gone(node: Node) {
+        node.commit([Change::InsertRun(run(1)), Change::DeleteRun { run: RunKey(1) }]);
+        node.commit([Change::PutToken { run: RunKey(1), hash: [1; 32] }, search_key(1, "k", Some("v"))]);
+        assert_eq!(node.store.token(RunKey(1)).unwrap(), None);
+        assert_eq!(node.store.search_keys(RunKey(1)).unwrap(), []);
+    }
+
     fn runs_of_a_namespace_come_by_key(node: Node) {
         let mut stranger = run(2);
         stranger.namespace = NamespaceKey(8);
@@ -134,6 +167,8 @@ on_every_store! {
                 Change::SetWake { run: RunKey(number), slot: SLOT, due: Some(at(1)) },
                 Change::PutTransfer(transfer(number, number)),
                 Change::PutVisibility(Box::new(shown(number, 1))),
+                Change::PutToken { run: RunKey(number), hash: [number as u8; 32] },
+                search_key(number, "k", Some("v")),
             ]);
         }
         node.commit([Change::DeleteRun { run: RunKey(1) }, Change::DeleteRun { run: RunKey(77) }]);
@@ -145,6 +180,10 @@ on_every_store! {
         assert_eq!(node.store.due_wakes(at(9), None, 9).unwrap().len(), 1);
         assert_eq!(node.store.pending_transfers(0, 9).unwrap(), [transfer(2, 2)]);
         assert_eq!(node.store.visibility(RunKey(1)).unwrap(), None);
+        assert_eq!(node.store.run_with_token(&[1; 32]).unwrap(), None);
+        assert_eq!(node.store.run_with_token(&[2; 32]).unwrap(), Some(RunKey(2)));
+        assert_eq!(node.store.search_keys(RunKey(1)).unwrap(), []);
+        assert_eq!(node.store.search_keys(RunKey(2)).unwrap().len(), 1);
         let all = store::filter::Query::default();
         assert_eq!(node.store.count(NAMESPACE, &all).unwrap().total, 1);
         assert_eq!(node.store.load_run(RunKey(2)).unwrap().expect("the other run is there").items.len(), 1);
@@ -159,4 +198,8 @@ on_every_store! {
 
 fn firsts(batches: Vec<store::row::HistoryRow>) -> Vec<i64> {
     batches.into_iter().map(|batch| batch.first_event_id).collect()
+}
+
+fn search_key(run: i64, key: &str, value: Option<&str>) -> Change {
+    Change::PutSearchKey { run: RunKey(run), key: key.to_owned(), value: value.map(str::to_owned) }
 }
