@@ -286,6 +286,11 @@ impl Queue {
         self.inner.lock().tasks.len()
     }
 
+    /// Pollers that wait for a task.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
     /// A worker said that it will not poll this queue any more.
     pub fn abandon(&self) {
         self.last_poll.store(0, Ordering::Relaxed);

@@ -20,10 +20,12 @@ pub use call::{Client, Context};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tonic::body::Body;
 use tonic::codec::CompressionEncoding::Gzip;
+use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
-use tower::util::MapResponseLayer;
+use tower::util::{MapResponse, MapResponseLayer};
 
 #[derive(Clone)]
 struct Door(Arc<Service>);
@@ -121,16 +123,6 @@ pub(crate) async fn serve(
     checks: &Checks,
     transport: &Transport,
 ) -> Result<(), tonic::transport::Error> {
-    let message_bytes_max = service.limits.message_bytes_max;
-    let workflow_service = WorkflowServiceServer::new(Door(service.clone()))
-        .max_decoding_message_size(message_bytes_max)
-        .accept_compressed(Gzip)
-        .send_compressed(Gzip);
-    let operator_service = OperatorServiceServer::new(Door(service.clone()))
-        .max_decoding_message_size(message_bytes_max)
-        .accept_compressed(Gzip)
-        .send_compressed(Gzip);
-
     tonic::transport::Server::builder()
         .max_concurrent_streams(Some(transport.concurrent_streams_max))
         // SDKs cancel polls in bulk when a worker stops; the default of 20 takes that for an attack.
@@ -138,8 +130,8 @@ pub(crate) async fn serve(
         .http2_keepalive_interval(nonzero(transport.keepalive_interval))
         .http2_keepalive_timeout(nonzero(transport.keepalive_timeout))
         .layer(MapResponseLayer::new(wording::as_reference))
-        .add_service(workflow_service)
-        .add_service(operator_service)
+        .add_service(workflow_service(&service).accept_compressed(Gzip).send_compressed(Gzip))
+        .add_service(operator_service(&service).accept_compressed(Gzip).send_compressed(Gzip))
         .add_service(checks.service())
         .add_service(reflection().build_v1().expect("the compiled-in descriptors decode").accept_compressed(Gzip))
         .add_service(reflection().build_v1alpha().expect("the compiled-in descriptors decode").accept_compressed(Gzip))
@@ -149,6 +141,25 @@ pub(crate) async fn serve(
             service.shutdown.clone().cancelled_owned(),
         )
         .await
+}
+
+/// The methods as callers in this process reach them.
+pub(crate) type InMemory = MapResponse<Routes, fn(http::Response<Body>) -> http::Response<Body>>;
+
+/// The same methods without a port. Who calls from this process needs neither compression nor health nor reflection.
+pub(crate) fn in_memory(service: &Arc<Service>) -> InMemory {
+    let routes = Routes::new(workflow_service(service)).add_service(operator_service(service)).prepare();
+    MapResponse::new(routes, wording::as_reference)
+}
+
+fn workflow_service(service: &Arc<Service>) -> WorkflowServiceServer<Door> {
+    let message_bytes_max = service.limits.message_bytes_max;
+    WorkflowServiceServer::new(Door(service.clone())).max_decoding_message_size(message_bytes_max)
+}
+
+fn operator_service(service: &Arc<Service>) -> OperatorServiceServer<Door> {
+    let message_bytes_max = service.limits.message_bytes_max;
+    OperatorServiceServer::new(Door(service.clone())).max_decoding_message_size(message_bytes_max)
 }
 
 /// The descriptor set also describes services that this server does not have, so it names those it has.

@@ -20,6 +20,8 @@ pub mod grpc;
 pub mod handlers;
 mod health;
 pub mod http;
+mod in_process;
+mod interior;
 pub mod metrics;
 pub mod namespaces;
 mod server;
@@ -31,5 +33,6 @@ pub mod workers;
 
 pub use config::Settings;
 pub use error::Error;
+pub use in_process::{Door, InProcess};
 pub use server::{Server, StartError};
 pub use service::{Announced, Cluster, Service};

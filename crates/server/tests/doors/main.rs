@@ -1,6 +1,7 @@
 //! A server in this process, on ports of its own, asked over the wire.
 
 mod executions;
+mod in_process;
 
 use api::enums::v1::{IndexedValueType, NamespaceState, WorkerStatus};
 use api::errordetails::v1::NamespaceNotFoundFailure;
