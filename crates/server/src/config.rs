@@ -34,6 +34,7 @@ pub struct Settings {
     pub transport: Transport,
     /// Name to type, for the namespaces above.
     pub search_attributes: BTreeMap<String, String>,
+    pub mistral: Mistral,
     pub limits: Limits,
 }
 
@@ -47,6 +48,7 @@ impl Default for Settings {
             log: Log::default(),
             transport: Transport::default(),
             search_attributes: BTreeMap::new(),
+            mistral: Mistral::default(),
             limits: Limits::default(),
         }
     }
@@ -150,6 +152,40 @@ impl Default for Transport {
     }
 }
 
+/// The Mistral Workflows API.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Mistral {
+    pub enabled: bool,
+    pub namespace: String,
+    /// What workers are told to use for gRPC; by default the host under which they reached the HTTP port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scheduler_url: Option<String>,
+    #[serde(with = "humantime_serde")]
+    pub retention: Duration,
+    #[serde(with = "humantime_serde")]
+    pub event_retention: Duration,
+    #[serde(with = "humantime_serde")]
+    pub telemetry_retention: Duration,
+    #[serde(with = "humantime_serde")]
+    pub liveness_window: Duration,
+}
+
+impl Default for Mistral {
+    fn default() -> Mistral {
+        let days = |days: u64| Duration::from_secs(days * 24 * 60 * 60);
+        Mistral {
+            enabled: true,
+            namespace: "mistral-workflows".into(),
+            scheduler_url: None,
+            retention: days(30),
+            event_retention: days(30),
+            telemetry_retention: days(7),
+            liveness_window: Duration::from_secs(50),
+        }
+    }
+}
+
 /// Why settings cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -191,6 +227,13 @@ impl Settings {
         }
         if self.namespaces.iter().any(String::is_empty) {
             return Err(bad("namespaces", "a namespace needs a name".into()));
+        }
+        if self.mistral.namespace.is_empty() {
+            return Err(bad("mistral.namespace", "a namespace needs a name".into()));
+        }
+        if self.mistral.retention < self.limits.namespace_retention_min {
+            let least = humantime_serde::re::humantime::format_duration(self.limits.namespace_retention_min);
+            return Err(bad("mistral.retention", format!("at least {least} is needed")));
         }
         if self.storage.readers == 0 {
             return Err(bad("storage.readers", "at least one is needed".into()));
@@ -265,6 +308,15 @@ mod tests {
 
         let settings = Settings::load(Some(&path), flags).unwrap();
         assert_eq!(settings.listen, Listen { port: 3, http_port: 2, ..Listen::default() });
+    }
+
+    #[test]
+    fn closed_runs_of_the_mistral_api_are_kept_for_a_while_at_least() {
+        let mut flags = Table::new();
+        set(&mut flags, "mistral.retention", "1min");
+
+        let error = Settings::load(None, flags).unwrap_err().to_string();
+        assert_eq!(error, "mistral.retention: at least 1h is needed");
     }
 
     #[test]

@@ -10,10 +10,10 @@ use serde_json::json;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 
-/// Serves until `service.shutdown`, then until the requests in flight are answered.
-pub(crate) async fn serve(listener: TcpListener, service: Arc<Service>) -> std::io::Result<()> {
+/// Serves, with the routes of annexes, until `service.shutdown`, then until the requests in flight are answered.
+pub(crate) async fn serve(listener: TcpListener, service: Arc<Service>, annexes: Router) -> std::io::Result<()> {
     let shutdown = service.shutdown.clone().cancelled_owned();
-    axum::serve(listener, router(service)).with_graceful_shutdown(shutdown).await
+    axum::serve(listener, router(service).merge(annexes)).with_graceful_shutdown(shutdown).await
 }
 
 fn router(service: Arc<Service>) -> Router {

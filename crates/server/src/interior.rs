@@ -10,10 +10,13 @@ use crate::sweep;
 use crate::workers::Workers;
 use bytes::Bytes;
 use engine::Engine;
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use store::row::{Change, Durability, Epoch, RegistryKind, Write};
 use store::{Location, Options, Store};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tradewind_core::ids::Slot;
 use tradewind_core::search_attributes;
 use uuid::Uuid;
@@ -70,9 +73,11 @@ impl Interior {
             clock,
             entropy,
             shutdown,
+            background: TaskTracker::new(),
         });
         for name in &settings.namespaces {
-            ensure_namespace(&service, name, settings).await?;
+            let retention = service.limits.namespace_retention_default;
+            ensure_namespace(&service, name, retention, &settings.search_attributes).await?;
         }
         sweep::resume(&service);
         Ok(Interior { service, engine })
@@ -128,25 +133,27 @@ async fn cluster_id(store: &Store, epoch: Epoch, entropy: &Entropy) -> Result<Uu
     Ok(id)
 }
 
-/// Registers a configured namespace that is not there, and adds the configured search attributes to it.
-async fn ensure_namespace(service: &Service, name: &str, settings: &Settings) -> Result<(), StartError> {
+/// Registers a namespace that is not there, and adds search attributes, name to type, that it lacks.
+pub async fn ensure_namespace(
+    service: &Service,
+    name: &str,
+    retention: Duration,
+    attributes: &BTreeMap<String, String>,
+) -> Result<Arc<Namespace>, namespaces::Error> {
     let namespace = match service.namespaces.named(name) {
         Some(namespace) => namespace,
         None => {
-            let new = NewNamespace {
-                name: name.into(),
-                retention: service.limits.namespace_retention_default,
-                ..NewNamespace::default()
-            };
+            let new = NewNamespace { name: name.into(), retention, ..NewNamespace::default() };
             service.namespaces.register(service.entropy.uuid(), new).await?
         }
     };
     let add = |namespace: &mut Namespace| {
-        for (attribute, kind) in &settings.search_attributes {
-            let kind = search_attributes::type_named(kind).expect("settings are checked when they are read");
+        for (attribute, kind) in attributes {
+            let kind = search_attributes::type_named(kind).expect("types are checked where they are named");
             namespace.search_attributes.entry(attribute.clone()).or_insert(kind);
         }
         Ok::<_, namespaces::Error>(())
     };
-    Ok(service.namespaces.change(namespace.key, add).await?)
+    service.namespaces.change(namespace.key, add).await?;
+    Ok(service.namespaces.with_key(namespace.key).unwrap_or(namespace))
 }

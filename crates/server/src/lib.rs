@@ -14,6 +14,7 @@
 #![allow(deprecated)]
 
 pub mod ambient;
+mod annex;
 pub mod config;
 mod error;
 pub mod grpc;
@@ -31,8 +32,10 @@ mod sweep;
 pub mod validate;
 pub mod workers;
 
+pub use annex::{Annex, Opened};
 pub use config::Settings;
 pub use error::Error;
 pub use in_process::{Door, InProcess};
+pub use interior::ensure_namespace;
 pub use server::{Server, StartError};
 pub use service::{Announced, Cluster, Service};

@@ -5,12 +5,14 @@
 //! empty, then the requests in flight finish, and only then the store is closed.
 
 use crate::ambient::{Clock, Entropy};
+use crate::annex::Annex;
 use crate::config::Settings;
 use crate::health::Checks;
 use crate::interior::{Interior, Reached};
 use crate::namespaces;
 use crate::service::Service;
 use crate::{grpc, http};
+use axum::Router;
 use engine::Engine;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -45,6 +47,8 @@ pub enum StartError {
     Namespaces(#[from] namespaces::Error),
     #[error("the cluster id in the data directory is damaged: {0}")]
     ClusterId(uuid::Error),
+    #[error("{annex} cannot start: {reason}")]
+    Annex { annex: &'static str, reason: Box<dyn std::error::Error + Send + Sync> },
 }
 
 fn listen_reason(reason: &std::io::Error) -> String {
@@ -57,11 +61,16 @@ fn listen_reason(reason: &std::io::Error) -> String {
 impl Server {
     /// Opens the store, makes sure that the configured namespaces exist, and serves both doors.
     pub async fn start(settings: Settings) -> Result<Server, StartError> {
-        Server::start_with(settings, Clock::System, Entropy::System).await
+        Server::start_with(settings, Vec::new(), Clock::System, Entropy::System).await
     }
 
-    /// The same on a given clock and source of ids.
-    pub async fn start_with(settings: Settings, clock: Clock, entropy: Entropy) -> Result<Server, StartError> {
+    /// The same with annexes, on a given clock and source of ids.
+    pub async fn start_with(
+        settings: Settings,
+        annexes: Vec<Annex>,
+        clock: Clock,
+        entropy: Entropy,
+    ) -> Result<Server, StartError> {
         let grpc_listener = listen(SocketAddr::new(settings.listen.ip, settings.listen.port)).await?;
         let http_listener = listen(SocketAddr::new(settings.listen.ip, settings.listen.http_port)).await?;
         let grpc_address = local_address(&grpc_listener)?;
@@ -69,9 +78,14 @@ impl Server {
 
         let reached = Reached { grpc: grpc_address.to_string(), http: http_address.to_string() };
         let Interior { service, engine } = Interior::open(&settings, clock, entropy, reached).await?;
+        let mut routes = Router::new();
+        for annex in annexes {
+            let opened = (annex.open)(service.clone(), settings.clone()).await;
+            routes = routes.merge(opened.map_err(|reason| StartError::Annex { annex: annex.name, reason })?);
+        }
         let checks = Arc::new(Checks::serving().await);
         let grpc = tokio::spawn(run_grpc(grpc_listener, service.clone(), checks.clone(), settings.transport.clone()));
-        let http = tokio::spawn(run_http(http_listener, service.clone()));
+        let http = tokio::spawn(run_http(http_listener, service.clone(), routes));
         let drain_timeout = settings.transport.drain_timeout;
         Ok(Server { service, engine, checks, grpc_address, http_address, drain_timeout, grpc, http })
     }
@@ -97,11 +111,13 @@ impl Server {
     pub async fn stop(self) {
         self.checks.draining().await;
         self.service.shutdown.cancel();
+        self.service.background.close();
         let doors = async {
             for door in [self.grpc, self.http] {
                 // A door that panicked has nothing left to drain.
                 let _ = door.await;
             }
+            self.service.background.wait().await;
         };
         if tokio::time::timeout(self.drain_timeout, doors).await.is_err() {
             tracing::warn!("some requests were still running after {:?}; closing anyway", self.drain_timeout);
@@ -121,8 +137,8 @@ async fn run_grpc(
     }
 }
 
-async fn run_http(listener: TcpListener, service: Arc<Service>) {
-    if let Err(error) = http::serve(listener, service).await {
+async fn run_http(listener: TcpListener, service: Arc<Service>, routes: Router) {
+    if let Err(error) = http::serve(listener, service, routes).await {
         tracing::error!("the HTTP door closed: {error}");
     }
 }

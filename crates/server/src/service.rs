@@ -7,6 +7,7 @@ use crate::workers::Workers;
 use std::sync::Arc;
 use store::Store;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tradewind_core::limits::Limits;
 use uuid::Uuid;
 
@@ -24,6 +25,8 @@ pub struct Service {
     pub metrics: Metrics,
     /// Cancelled when the server starts to drain: whoever waits on a long poll answers empty at once.
     pub shutdown: CancellationToken,
+    /// What runs beside the requests and has to end before the store closes. It ends on `shutdown`.
+    pub background: TaskTracker,
 }
 
 /// What clients see of this server as a cluster of one.

@@ -10,9 +10,14 @@ use api::operatorservice::v1::operator_service_client::OperatorServiceClient;
 use api::worker::v1::WorkerHeartbeat;
 use api::workflowservice::v1::workflow_service_client::WorkflowServiceClient;
 use api::workflowservice::v1::*;
+use axum::Router;
+use axum::routing::get;
 use prost::Message;
-use server::{Server, Settings};
+use server::ambient::{Clock, Entropy};
+use server::{Annex, Server, Settings, StartError};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -307,6 +312,38 @@ async fn stopping_waits_for_nothing_when_nothing_runs() {
     assert!(stopped.is_ok(), "an idle connection held the server up");
 }
 
+#[tokio::test]
+async fn an_annex_shares_the_port_and_the_shutdown() {
+    let directory = tempfile::tempdir().unwrap();
+    let ended = Arc::new(AtomicBool::new(false));
+    let told = ended.clone();
+    let annex = Annex::new("test", async move |service, settings: Settings| {
+        let shutdown = service.shutdown.clone();
+        service.background.spawn(async move {
+            shutdown.cancelled().await;
+            told.store(true, Ordering::Relaxed);
+        });
+        let namespace = settings.namespaces[0].clone();
+        assert!(service.namespaces.named(&namespace).is_some(), "it opens after the namespaces are there");
+        Ok(Router::new().route("/test", get(async move || namespace)))
+    });
+    let server = start_with(directory.path(), annex).await.expect("the server starts");
+    let test = Test::of(server, directory).await;
+
+    assert_eq!(test.get("/test").await, (200, "default".into()));
+    assert_eq!(test.get("/healthz").await.0, 200);
+    test.server.unwrap().stop().await;
+    assert!(ended.load(Ordering::Relaxed), "what runs in the background is waited for");
+}
+
+#[tokio::test]
+async fn an_annex_may_refuse_the_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let annex = Annex::new("test", async |_, _| Err("the key does not fit".into()));
+    let refused = start_with(directory.path(), annex).await.err().expect("the start is refused");
+    assert_eq!(refused.to_string(), "test cannot start: the key does not fit");
+}
+
 struct Test {
     server: Option<Server>,
     channel: Channel,
@@ -316,14 +353,20 @@ struct Test {
 impl Test {
     async fn start() -> Test {
         let directory = tempfile::tempdir().unwrap();
-        let (server, channel) = start(directory.path()).await;
+        let server = Server::start(settings(directory.path())).await.expect("the server starts");
+        Test::of(server, directory).await
+    }
+
+    async fn of(server: Server, directory: tempfile::TempDir) -> Test {
+        let channel = connect(&server).await;
         Test { server: Some(server), channel, directory }
     }
 
     async fn restart(&mut self) {
         self.server.take().expect("it runs").stop().await;
-        let (server, channel) = start(self.directory.path()).await;
-        (self.server, self.channel) = (Some(server), channel);
+        let server = Server::start(settings(self.directory.path())).await.expect("the server starts");
+        self.channel = connect(&server).await;
+        self.server = Some(server);
     }
 
     fn server(&self) -> &Server {
@@ -372,11 +415,13 @@ impl Test {
     }
 }
 
-async fn start(directory: &Path) -> (Server, Channel) {
-    let server = Server::start(settings(directory)).await.expect("the server starts");
+async fn start_with(directory: &Path, annex: Annex) -> Result<Server, StartError> {
+    Server::start_with(settings(directory), vec![annex], Clock::System, Entropy::System).await
+}
+
+async fn connect(server: &Server) -> Channel {
     let address = format!("http://{}", server.grpc_address());
-    let channel = Channel::from_shared(address).expect("an address").connect().await.expect("it listens");
-    (server, channel)
+    Channel::from_shared(address).expect("an address").connect().await.expect("it listens")
 }
 
 fn settings(directory: &Path) -> Settings {
