@@ -505,6 +505,31 @@ def test_update_with_start_finds_an_update_it_made(raw: Raw, idle: Run):
     assert value(update.update_workflow.outcome.success) == "first"
 
 
+def test_update_with_start_of_an_update_that_was_lost_to_the_close(raw: Raw, idle: Run):
+    accepted = idle.update("u1", "ACCEPTED")
+    accept_only(idle)
+    accepted.result()
+    idle.terminate()
+    call = update_with_start(raw, idle.workflow_id, idle.queue)
+    task = raw.poll(idle.queue)
+    task.complete_with_messages(task.accept(), task.respond("in another run"))
+    start, update = call.result().responses
+    assert start.start_workflow.started
+    assert start.start_workflow.run_id != idle.run_id
+    assert value(update.update_workflow.outcome.success) == "in another run"
+
+
+def test_update_with_start_may_not_start_over_for_an_update_lost_to_the_close(raw: Raw, idle: Run):
+    accepted = idle.update("u1", "ACCEPTED")
+    accept_only(idle)
+    accepted.result()
+    idle.terminate()
+    reuse = "WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE"
+    text = "Update-with-Start could not be executed."
+    with refused("ALREADY_EXISTS", text, "MultiOperationExecutionFailure"):
+        update_with_start(raw, idle.workflow_id, idle.queue, workflow_id_reuse_policy=reuse).result()
+
+
 @pytest.mark.parametrize(
     ("fields", "text"),
     [

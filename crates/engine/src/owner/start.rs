@@ -19,6 +19,7 @@ use tradewind_core::{
     ids::{RunKey, Slot},
     start::{self, Begin},
     step::{Env, Input, Reply},
+    update::Stage,
 };
 
 impl Owner {
@@ -70,11 +71,13 @@ impl Owner {
         if repeated {
             return Ok(self.existing(run, true));
         }
-        // A repeated update-with-start finds its update, whatever the policy, also after the close.
+        // A repeated update-with-start finds its update, whatever the policy, also after the close: unless the close
+        // came first, then there is nothing to find and the policies decide about another run.
         if let Some(update) = update {
             let id = update.meta.as_ref().map_or("", |it| it.update_id.as_str());
-            if tradewind_core::update::stage(&self.entry(run).state, id).is_some() {
-                return Ok(self.existing(run, false));
+            match tradewind_core::update::stage(&self.entry(run).state, id) {
+                None | Some(Stage::LostToClose) => {}
+                Some(Stage::Admitted | Stage::Accepted | Stage::Completed(_)) => return Ok(self.existing(run, false)),
             }
         }
         let state = &self.entry(run).state;
