@@ -8,10 +8,12 @@
 //! - A run, task or transfer id is reserved on disk in the transaction that first uses it.
 
 use crate::{
+    events::Events,
     names::{Names, QueueNames},
     row::{Change, ItemKey, RunRow, TaskRow, TransferRow},
     schema::Meta,
     shelf::Shelf,
+    telemetry::Telemetry,
 };
 use rusqlite::{
     Connection, OptionalExtension, Statement, ToSql,
@@ -73,6 +75,8 @@ pub(crate) struct Tables<'c> {
     update_meta: Statement<'c>,
     queues: QueueNames<'c>,
     shelf: Shelf<'c>,
+    pub(crate) events: Events<'c>,
+    telemetry: Telemetry<'c>,
     pub(crate) ids: Ids,
 }
 
@@ -120,6 +124,8 @@ impl<'c> Tables<'c> {
             update_meta: connection.prepare("UPDATE meta SET value = ?2 WHERE number = ?1")?,
             queues: QueueNames::new(connection)?,
             shelf: Shelf::new(connection, Names::new(connection)?)?,
+            events: Events::new(connection)?,
+            telemetry: Telemetry::new(connection)?,
             ids: Ids::load(connection)?,
         })
     }
@@ -176,6 +182,18 @@ impl<'c> Tables<'c> {
                 Change::DeleteSearchKey { run, key } => {
                     self.delete_search_key.execute((run.0, key))?;
                 }
+                Change::AppendEvents { source, events } => self.events.append(source, events)?,
+                Change::DeleteEvents { until } => self.events.delete(*until)?,
+                Change::DeleteEventsOfRun { run, until } => self.events.delete_of_run(*run, *until)?,
+                Change::PutFollowed { follower, run, first_event_id } => {
+                    self.events.put_followed(*follower, *run, *first_event_id)?;
+                }
+                Change::DeleteFollowed { id } => self.events.delete_followed(*id)?,
+                Change::PutSpans(row) => self.telemetry.put_spans(row)?,
+                Change::PutLog(row) => self.telemetry.put_log(row)?,
+                Change::DeleteTelemetry { spans_until, logs_until } => {
+                    self.telemetry.delete(*spans_until, *logs_until)?;
+                }
                 Change::DeleteRun { run } => self.delete_run(*run)?,
                 Change::PutRegistry { kind, key, bytes } => {
                     self.put_registry.execute((*kind as i64, key, &bytes[..]))?;
@@ -191,6 +209,7 @@ impl<'c> Tables<'c> {
     /// Writes what a whole group shares. Part of the group's transaction, after its last write.
     pub(crate) fn finish_group(&mut self) -> Result<(), Refusal> {
         self.shelf.finish_group()?;
+        self.events.finish_group()?;
         for id in [&mut self.ids.run, &mut self.ids.task, &mut self.ids.transfer] {
             if id.highest > id.reserved {
                 id.reserved = id.highest.saturating_add(RESERVED_AHEAD);
@@ -263,6 +282,7 @@ impl<'c> Tables<'c> {
             delete.execute([run.0])?;
         }
         self.shelf.delete(run)?;
+        self.events.mark_gone(run)?;
         Ok(())
     }
 }

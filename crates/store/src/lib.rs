@@ -14,6 +14,7 @@ mod apply;
 mod condition;
 mod directory;
 mod error;
+mod events;
 pub mod filter;
 mod list;
 mod names;
@@ -23,6 +24,7 @@ pub mod row;
 mod schema;
 mod shelf;
 mod store;
+mod telemetry;
 mod writer;
 
 pub use error::{Error, Failure, OpenError};

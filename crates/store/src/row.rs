@@ -1,6 +1,16 @@
 //! The rows, and the writes that change them.
 
+mod event;
+mod telemetry;
+
+pub use event::{
+    EventFilter, EventMeaning, EventPage, EventRange, EventRow, EventSource, EventSummary, FollowedRow, Follower,
+    NewEvent,
+};
+pub use telemetry::{LogOwner, LogRange, LogRow, SpansRow, TraceId};
+
 use bytes::Bytes;
+use std::sync::Arc;
 use tradewind_core::ids::{EventId, NamespaceKey, QueueKey, RunKey, Slot};
 pub use tradewind_core::search_attributes::AttributeValue;
 use tradewind_core::time::Timestamp;
@@ -111,8 +121,40 @@ pub enum Change {
         run: RunKey,
         key: String,
     },
+    /// Events of one run, in their order. Those whose id is there already are left out. Of a run that is gone they
+    /// go with [`Change::DeleteEventsOfRun`] too.
+    AppendEvents {
+        source: Arc<EventSource>,
+        events: Vec<NewEvent>,
+    },
+    /// The oldest events of the log, up to this sequence.
+    DeleteEvents {
+        until: i64,
+    },
+    /// Events of a run that is gone, up to this sequence, and what the log knows of the run once none is left.
+    DeleteEventsOfRun {
+        run: RunKey,
+        until: i64,
+    },
+    /// A step that somebody follows.
+    PutFollowed {
+        follower: Follower,
+        run: RunKey,
+        first_event_id: EventId,
+    },
+    /// The follower has dealt with it.
+    DeleteFollowed {
+        id: i64,
+    },
+    PutSpans(SpansRow),
+    PutLog(LogRow),
+    /// The oldest rows of spans and of log records, up to these ids.
+    DeleteTelemetry {
+        spans_until: i64,
+        logs_until: i64,
+    },
     /// The run with everything that hangs on it: history, items, wake, visibility, transfers, token, search keys;
-    /// the name too if it points at this run.
+    /// the name too if it points at this run. Its events are many: they are marked, and go in slices.
     DeleteRun {
         run: RunKey,
     },

@@ -24,9 +24,15 @@
 //! tally       namespace, status → n              how many visibility rows without a division
 //! token       run → hash                         what a worker proves with that it works on the run; + index on hash
 //! search_key  run, key → value                   what users find a run by, beside attributes; + index by key, value
+//! event_source  run → who it is, how far it is   + indexes by the names that readers ask for
+//! event       sequence → run, chain, id, bytes   + unique on run and id; indexes on run, on chain
+//! open_task   run, task → where it opened        custom tasks that were opened and not closed
+//! followed    id → follower, run, event          steps that somebody has yet to hear of
+//! spans       id → trace, bytes                  + index on trace
+//! log         id → time, whose, bytes            + indexes by whose and time
 //! ```
 //!
-//! The last two are of version 2. A directory of an older version is brought up to this one when it is opened.
+//! From `token` on they are of version 2. A directory of an older version is brought up to this one when it is opened.
 //!
 //! Workflow ids are as random as users make them, so each index over them costs a page of its own per start.
 //! There is one, `execution`: it names the current run and finds the runs of a list alike.
@@ -42,7 +48,7 @@ use rusqlite::Connection;
 pub(crate) const VERSION: u32 = VERSIONS.len() as u32;
 
 /// What each version adds to the one before, from version 1 on. What was released is never changed again.
-const VERSIONS: &[&[&str]] = &[&[TABLES], &[RUN_TABLES]];
+const VERSIONS: &[&[&str]] = &[&[TABLES], &[RUN_TABLES, EVENT_TABLES, TELEMETRY_TABLES]];
 
 /// What marks a file as ours: "TrdW".
 pub(crate) const APPLICATION_ID: u32 = 0x5472_6457;
@@ -59,6 +65,8 @@ pub(crate) enum Meta {
     RunsReserved = 2,
     TasksReserved = 3,
     TransfersReserved = 4,
+    /// The last sequence of the event log. Exact, because it stands for the order in which readers read.
+    LastEvent = 5,
 }
 
 const TABLES: &str = "
@@ -129,6 +137,42 @@ CREATE TABLE search_key (
   run INTEGER NOT NULL, key TEXT NOT NULL, value TEXT,
   PRIMARY KEY (run, key)) WITHOUT ROWID;
 CREATE INDEX search_key_by_value ON search_key (key, value);
+";
+
+/// Events are keyed by small integers: the sequence, and the run, whose recent ones lie side by side. Readers find
+/// the runs they want by name in `event_source`, one row a run, and then follow one run or one chain.
+const EVENT_TABLES: &str = "
+INSERT INTO meta VALUES (5, 0);
+CREATE TABLE event_source (
+  run INTEGER PRIMARY KEY, namespace INTEGER NOT NULL, workflow_id TEXT NOT NULL, run_id BLOB NOT NULL,
+  workflow_type TEXT NOT NULL, root_workflow_id TEXT, parent_workflow_id TEXT, chain BLOB NOT NULL,
+  ended INTEGER, gone INTEGER NOT NULL);
+CREATE INDEX event_source_by_id ON event_source (namespace, workflow_id);
+CREATE INDEX event_source_by_root ON event_source (namespace, root_workflow_id) WHERE root_workflow_id IS NOT NULL;
+CREATE INDEX event_source_by_parent ON event_source (namespace, parent_workflow_id)
+  WHERE parent_workflow_id IS NOT NULL;
+CREATE INDEX event_source_gone ON event_source (gone) WHERE gone;
+CREATE TABLE event (
+  sequence INTEGER PRIMARY KEY, run INTEGER NOT NULL, chain BLOB NOT NULL, event_id NOT NULL, kind INTEGER NOT NULL,
+  task TEXT, task_name TEXT, received INTEGER NOT NULL, bytes BLOB NOT NULL);
+CREATE UNIQUE INDEX event_by_id ON event (run, event_id);
+CREATE INDEX event_by_run ON event (run);
+CREATE INDEX event_by_chain ON event (chain);
+CREATE TABLE open_task (
+  run INTEGER NOT NULL, task TEXT NOT NULL, sequence INTEGER NOT NULL, name TEXT NOT NULL,
+  PRIMARY KEY (run, task)) WITHOUT ROWID;
+CREATE TABLE followed (
+  id INTEGER PRIMARY KEY, follower INTEGER NOT NULL, run INTEGER NOT NULL, first_event_id INTEGER NOT NULL);
+";
+
+const TELEMETRY_TABLES: &str = "
+CREATE TABLE spans (id INTEGER PRIMARY KEY, trace BLOB NOT NULL, received INTEGER NOT NULL, bytes BLOB NOT NULL);
+CREATE INDEX spans_by_trace ON spans (trace);
+CREATE TABLE log (
+  id INTEGER PRIMARY KEY, time INTEGER NOT NULL, received INTEGER NOT NULL, workflow_id TEXT, run_id TEXT,
+  activity_id TEXT, workflow_type TEXT, deployment TEXT, worker TEXT, bytes BLOB NOT NULL);
+CREATE INDEX log_by_execution ON log (workflow_id, time) WHERE workflow_id IS NOT NULL;
+CREATE INDEX log_by_deployment ON log (deployment, time) WHERE deployment IS NOT NULL;
 ";
 
 /// How large a page is. Must be set before the first table exists.

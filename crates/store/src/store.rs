@@ -6,14 +6,16 @@
 use crate::{
     directory::{self, DataDirectory},
     error::{Error, OpenError},
+    events,
     filter::Query,
     list::{self, Counted},
     read::{self, Readers},
     row::{
-        Durability, Epoch, HistoryRow, LoadedRun, RegistryKind, RunRow, Sequence, TaskRow, TokenHash, TransferRow,
-        VisibilityRow, WakeRow, Write,
+        Durability, Epoch, EventFilter, EventPage, EventRange, EventSummary, FollowedRow, Follower, HistoryRow,
+        LoadedRun, LogOwner, LogRange, LogRow, RegistryKind, RunRow, Sequence, TaskRow, TokenHash, TraceId,
+        TransferRow, VisibilityRow, WakeRow, Write,
     },
-    schema,
+    schema, telemetry,
     writer::{self, Progress, Settings, Shared, Statistics},
 };
 use bytes::Bytes;
@@ -304,6 +306,53 @@ impl Store {
     /// What lists show of a run; without `attributes`, as in [`Store::list`].
     pub fn visibility(&self, run: RunKey) -> Result<Option<VisibilityRow>, Error> {
         self.read(|connection| list::one(connection, run))
+    }
+
+    /// The sequence of the last event in the log, told after each commit that adds to it.
+    pub fn last_event(&self) -> watch::Receiver<i64> {
+        self.inner.shared.events()
+    }
+
+    /// Events in the order of their sequences.
+    pub fn events(&self, filter: &EventFilter, range: EventRange) -> Result<EventPage, Error> {
+        self.read(|connection| events::read::page(connection, filter, range))
+    }
+
+    pub fn event_summary(&self, run: RunKey) -> Result<EventSummary, Error> {
+        self.read(|connection| events::read::summary(connection, run))
+    }
+
+    /// The end of the oldest `limit` events, as far as they were received before `before`.
+    pub fn expired_events(&self, before: Timestamp, limit: usize) -> Result<Option<i64>, Error> {
+        self.read(|connection| events::read::expired(connection, before, limit))
+    }
+
+    /// A deleted run that has events, and the end of the oldest `limit` of them.
+    pub fn events_of_gone_run(&self, limit: usize) -> Result<Option<(RunKey, i64)>, Error> {
+        self.read(|connection| events::read::gone(connection, limit))
+    }
+
+    /// Steps that a follower has not dealt with, in the order of commits, after `after`.
+    pub fn followed(&self, follower: Follower, after: i64, limit: usize) -> Result<Vec<FollowedRow>, Error> {
+        self.read(|connection| events::read::followed(connection, follower, after, limit))
+    }
+
+    /// The spans of a trace that fit into `bytes_max`, as an encoded `TracesData`, and whether some did not.
+    pub fn spans(&self, trace: &TraceId, bytes_max: usize) -> Result<(Bytes, bool), Error> {
+        self.read(|connection| telemetry::spans(connection, trace, bytes_max))
+    }
+
+    pub fn has_spans(&self, trace: &TraceId) -> Result<bool, Error> {
+        self.read(|connection| telemetry::has_spans(connection, trace))
+    }
+
+    pub fn logs(&self, owner: &LogOwner, range: &LogRange) -> Result<Vec<LogRow>, Error> {
+        self.read(|connection| telemetry::logs(connection, owner, range))
+    }
+
+    /// The ends of the oldest `limit` rows of spans and of log records, as far as they were received before `before`.
+    pub fn expired_telemetry(&self, before: Timestamp, limit: usize) -> Result<Option<(i64, i64)>, Error> {
+        self.read(|connection| telemetry::expired_telemetry(connection, before, limit))
     }
 
     fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {

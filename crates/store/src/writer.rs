@@ -53,6 +53,8 @@ pub(crate) struct Shared {
     queue: Mutex<Queue>,
     arrived: Condvar,
     progress: watch::Sender<Progress>,
+    /// The last event in the log.
+    events: watch::Sender<i64>,
     high_water: Mutex<HighWater>,
     groups: AtomicU64,
     writes: AtomicU64,
@@ -97,6 +99,7 @@ impl Shared {
             }),
             arrived: Condvar::new(),
             progress: watch::Sender::new(Progress::default()),
+            events: watch::Sender::new(0),
             high_water: Mutex::new(HighWater::default()),
             groups: AtomicU64::new(0),
             writes: AtomicU64::new(0),
@@ -155,6 +158,10 @@ impl Shared {
 
     pub(crate) fn progress(&self) -> watch::Receiver<Progress> {
         self.progress.subscribe()
+    }
+
+    pub(crate) fn events(&self) -> watch::Receiver<i64> {
+        self.events.subscribe()
     }
 
     pub(crate) fn high_water(&self) -> HighWater {
@@ -288,6 +295,7 @@ impl<'a> Writer<'a> {
             log_pages: 0,
         };
         writer.publish_ids();
+        writer.publish_events();
         Ok(writer)
     }
 
@@ -331,6 +339,7 @@ impl<'a> Writer<'a> {
         self.shared.groups.fetch_add(1, Ordering::Relaxed);
         self.shared.writes.fetch_add(writes as u64, Ordering::Relaxed);
         self.publish_ids();
+        self.publish_events();
         if let Some(durable) = durable {
             self.shared.progress.send_modify(|progress| progress.durable = durable);
         }
@@ -354,6 +363,11 @@ impl<'a> Writer<'a> {
         let ids = &self.tables.ids;
         *self.shared.high_water.lock() =
             HighWater { run: RunKey(ids.run.highest), task: ids.task.highest, transfer: ids.transfer.highest };
+    }
+
+    fn publish_events(&self) {
+        let last = self.tables.events.last();
+        self.shared.events.send_if_modified(|published| std::mem::replace(published, last) != last);
     }
 
     /// Moves the log's pages into the database once there are enough of them. The group that made it so has

@@ -3,6 +3,7 @@
 mod commits;
 mod crashes;
 mod directory;
+mod events;
 mod filters;
 mod lists;
 mod model;
