@@ -3,6 +3,10 @@
 //! Everything else is handed a [`Clock`] or an [`Entropy`], so that a test or a simulation decides what
 //! time it is and which ids appear.
 
+mod skipping;
+
+pub use skipping::{Counted, Skipping};
+
 use std::sync::{
     Arc,
     atomic::{AtomicI64, Ordering},
@@ -17,6 +21,8 @@ pub enum Clock {
     System,
     /// Stands still until a test moves it.
     Manual(Arc<AtomicI64>),
+    /// Jumps over the time in which nothing can happen, for tests of programs.
+    Skipping(Arc<Skipping>),
 }
 
 impl Clock {
@@ -28,16 +34,33 @@ impl Clock {
         match self {
             Clock::System => system_now(),
             Clock::Manual(nanos) => Timestamp::from_nanos(nanos.load(Ordering::Relaxed)),
+            Clock::Skipping(clock) => clock.now(),
         }
     }
 
-    /// Moves a manual clock; the system's cannot be moved.
+    /// Waits until this clock says `due`, or about that: whoever waits looks at the time again.
+    pub async fn until(&self, due: Timestamp) {
+        match self {
+            Clock::System | Clock::Manual(_) => tokio::time::sleep(due - self.now()).await,
+            Clock::Skipping(clock) => clock.until(due).await,
+        }
+    }
+
+    pub(crate) fn skipping(&self) -> Option<&Arc<Skipping>> {
+        match self {
+            Clock::System | Clock::Manual(_) => None,
+            Clock::Skipping(clock) => Some(clock),
+        }
+    }
+
+    /// Moves a test's clock; the system's cannot be moved.
     pub fn advance(&self, by: std::time::Duration) {
         match self {
             Clock::System => {}
             Clock::Manual(nanos) => {
                 nanos.fetch_add(i64::try_from(by.as_nanos()).unwrap_or(i64::MAX), Ordering::Relaxed);
             }
+            Clock::Skipping(clock) => clock.skip(by),
         }
     }
 }

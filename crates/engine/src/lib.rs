@@ -17,6 +17,7 @@ mod owner;
 pub mod poll;
 pub mod query;
 mod shared;
+mod skip;
 pub mod snapshot;
 pub mod token;
 mod transfer;
@@ -32,6 +33,7 @@ use api::workflowservice::v1::{
     PollWorkflowTaskQueueResponse, RespondWorkflowTaskCompletedRequest, RespondWorkflowTaskCompletedResponse,
 };
 use message::{Answer, Message, SettledTransfer, StartRequest, Started, Stepped, Target};
+use skip::Rest;
 use snapshot::Snapshot;
 use std::sync::{
     Arc,
@@ -61,6 +63,7 @@ pub struct Engine {
     handle: Handle,
     loops: Vec<JoinHandle<()>>,
     janitor: JoinHandle<()>,
+    skipper: Option<JoinHandle<()>>,
 }
 
 impl Engine {
@@ -89,7 +92,9 @@ impl Engine {
             loops.push(tokio::spawn(watched(owner, handle.clone())));
         }
         let janitor = tokio::spawn(tidy(handle.clone()));
-        Ok(Engine { handle, loops, janitor })
+        let clock = handle.shared.clock.skipping().cloned();
+        let skipper = clock.map(|clock| tokio::spawn(skip::run(handle.clone(), clock)));
+        Ok(Engine { handle, loops, janitor, skipper })
     }
 
     pub fn handle(&self) -> Handle {
@@ -100,6 +105,9 @@ impl Engine {
     pub async fn stop(self) {
         self.handle.closing.store(true, Ordering::Release);
         self.janitor.abort();
+        if let Some(skipper) = &self.skipper {
+            skipper.abort();
+        }
         for sender in self.handle.loops.iter() {
             let (answer, closed) = oneshot::channel();
             if sender.send(Message::Close(answer)).is_ok() {
@@ -190,6 +198,25 @@ impl Handle {
         self.ask(target.slot(), |answer| Message::Delete { target, answer }).await
     }
 
+    /// Whether anything but time can change a run, over all loops.
+    pub(crate) async fn rest(&self) -> Result<Rest, Error> {
+        let mut next = None;
+        let mut unattended = false;
+        for sender in self.loops.iter() {
+            let (answer, answered) = oneshot::channel();
+            let gone = |()| Error::Unavailable("the engine is closing".into());
+            sender.send(Message::Rest(answer)).map_err(|_| gone(()))?;
+            match answered.await.map_err(|_| gone(()))? {
+                Rest::Busy => return Ok(Rest::Busy),
+                Rest::Still { next: deadline, unattended: lying } => {
+                    next = [next, deadline].into_iter().flatten().min();
+                    unattended |= lying;
+                }
+            }
+        }
+        Ok(Rest::Still { next, unattended })
+    }
+
     pub(crate) fn sticky_unavailable(&self, slot: Slot, run: RunKey, scheduled: i64) {
         let _ = self.send(slot, Message::StickyUnavailable { slot, run, scheduled });
     }
@@ -244,6 +271,7 @@ impl Handle {
     /// Waits for nothing: until the worker leaves, the server drains, or the time is over.
     pub async fn wait_for_departure(&self, instance: &str, until: Timestamp) {
         let departed = self.shared.departures.of(instance);
+        let _idle = self.shared.clock.idle();
         tokio::select! {
             () = departed.cancelled() => {}
             () = self.shared.draining.cancelled() => {}

@@ -244,7 +244,7 @@ impl Queue {
                 Taken::Nothing { until: Some(until) } => {
                     tokio::select! {
                         () = notified => {}
-                        () = tokio::time::sleep(until - now) => {}
+                        () = clock.until(until) => {}
                     }
                 }
             }

@@ -1,6 +1,6 @@
 //! Everything that can wake an owner loop, in one place.
 
-use crate::{Error, query::AttachedQuery, snapshot::Snapshot};
+use crate::{Error, query::AttachedQuery, skip::Rest, snapshot::Snapshot};
 use bytes::Bytes;
 use tokio::sync::{oneshot, watch};
 use tradewind_core::{
@@ -94,6 +94,8 @@ pub enum Message {
         settles: SettledTransfer,
         by_own_step: bool,
     },
+    /// Whether anything but time can change a run.
+    Rest(oneshot::Sender<Rest>),
     /// Flush, answer everything, and end.
     Close(oneshot::Sender<()>),
 }

@@ -13,6 +13,7 @@
 
 mod act;
 mod names;
+mod outstanding;
 mod start;
 mod timers;
 mod transfers;
@@ -31,6 +32,7 @@ use api::query::v1::WorkflowQueryResult;
 use bytes::Bytes;
 use lru::LruCache;
 use names::Names;
+use outstanding::Outstanding;
 use std::{
     collections::{BTreeMap, HashMap},
     panic::{AssertUnwindSafe, catch_unwind},
@@ -65,6 +67,9 @@ pub struct Owner {
     namespaces: HashMap<NamespaceKey, (Arc<crate::namespaces::Namespace>, Arc<step::Namespace>)>,
     timers: Timers,
     transfers: Transfers,
+    outstanding: Outstanding,
+    /// Something has moved since a skipping clock was told.
+    moved: bool,
     /// What is to be done once this much is durable.
     pending: BTreeMap<Sequence, Vec<Act>>,
     durable: Sequence,
@@ -140,6 +145,8 @@ impl Owner {
             names: Names::default(),
             namespaces: HashMap::new(),
             transfers: Transfers::default(),
+            outstanding: Outstanding::default(),
+            moved: true,
             pending: BTreeMap::new(),
             durable: Sequence::default(),
             next_id,
@@ -173,7 +180,8 @@ impl Owner {
         loop {
             let now = self.shared.clock.now();
             self.fire_timers(now);
-            let sleep = self.timers.until_next(self.shared.clock.now());
+            let due = self.timers.next_look(now);
+            self.tell_clock();
             tokio::select! {
                 biased;
                 changed = progress.changed() => {
@@ -189,7 +197,7 @@ impl Owner {
                         self.on_message(message);
                     }
                 }
-                () = tokio::time::sleep(sleep) => {}
+                () = self.shared.clock.until(due) => {}
             }
             self.evict();
             if self.pending.is_empty()
@@ -201,8 +209,26 @@ impl Owner {
         }
     }
 
+    /// Says that something may be about to change. A skipping clock has to know before it does.
+    fn note_move(&mut self) {
+        if let Some(clock) = self.shared.clock.skipping() {
+            clock.note_move();
+            self.moved = true;
+        }
+    }
+
+    /// Lets a skipping clock look again, after something has moved.
+    fn tell_clock(&mut self) {
+        if let Some(clock) = self.shared.clock.skipping()
+            && std::mem::take(&mut self.moved)
+        {
+            clock.stir();
+        }
+    }
+
     fn on_progress(&mut self, progress: &store::Progress) -> bool {
         self.durable = progress.durable;
+        self.moved = true;
         while let Some(first) = self.pending.first_entry() {
             if *first.key() > self.durable {
                 break;
@@ -219,6 +245,10 @@ impl Owner {
     }
 
     fn on_message(&mut self, message: Message) {
+        // Being asked moves nothing: else asking would never end.
+        if !matches!(message, Message::Rest(_)) {
+            self.note_move();
+        }
         match message {
             Message::Start(request, answer) => self.on_start(*request, answer),
             Message::Step { target, input, settles, answer } => self.on_step(&target, *input, settles, answer),
@@ -232,6 +262,9 @@ impl Owner {
                 self.on_step(&Target::Run { slot, run }, Input::StickyUnavailable { scheduled }, None, answer);
             }
             Message::TransferDone { run, settles, by_own_step } => self.on_transfer_done(run, settles, by_own_step),
+            Message::Rest(answer) => {
+                let _ = answer.send(self.rest());
+            }
             Message::Close(answer) => self.closing = Some(answer),
         }
     }

@@ -72,6 +72,7 @@ impl Handle {
         let now = self.shared.clock.now();
         let departed = self.shared.departures.of(&poll.worker_instance);
         self.refill(queue);
+        let _idle = self.shared.clock.idle();
         tokio::select! {
             biased;
             () = departed.cancelled() => None,

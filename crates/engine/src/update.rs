@@ -79,11 +79,13 @@ impl Handle {
             }));
         }
         let left = until - self.shared.clock.now();
-        let reached = |progress: &UpdateProgress| match progress {
+        let reached = move |progress: &UpdateProgress| match progress {
             UpdateProgress::Admitted => wanted as i32 <= Lifecycle::Admitted as i32,
             UpdateProgress::Accepted => wanted as i32 <= Lifecycle::Accepted as i32,
             UpdateProgress::Completed(_) | UpdateProgress::Rejected(_) | UpdateProgress::Aborted(_) => true,
         };
+        let seen = ticket.progress.clone();
+        let _waiting = self.shared.clock.wait(move || reached(&seen.borrow()));
         tokio::select! {
             waited = tokio::time::timeout(left, ticket.progress.wait_for(reached)) => {
                 if matches!(waited, Ok(Err(_))) {

@@ -44,7 +44,8 @@ impl Owner {
     /// Gathers what follows from a step, with the answer if somebody waits for one.
     pub(super) fn act_of(&mut self, run: RunKey, mut step: Step, answer: Option<Answer<Stepped>>) -> Act {
         let reply = std::mem::take(&mut step.reply);
-        let entry = self.entry(run);
+        let entry = self.runs.get_mut(&run).expect("the run was loaded by this message");
+        self.outstanding.note(&self.shared.clock, run, &entry.state, &step);
         let hands_out_task = match &reply {
             Reply::WorkflowTask(_) => true,
             Reply::TaskCompleted(done) => done.next.is_some(),

@@ -39,9 +39,20 @@ impl Timers {
         self.armed.insert((due, run));
     }
 
-    pub(super) fn until_next(&self, now: Timestamp) -> Duration {
+    /// When to look again, at the latest.
+    pub(super) fn next_look(&self, now: Timestamp) -> Timestamp {
         let next = self.armed.first().map_or(self.horizon, |(due, _)| *due).min(self.horizon);
-        (next - now).min(SLEEP_MAX)
+        next.min(now + SLEEP_MAX)
+    }
+
+    /// What is in memory, earliest first.
+    pub(super) fn armed(&self) -> impl Iterator<Item = (Timestamp, RunKey)> {
+        self.armed.iter().copied()
+    }
+
+    /// From when on the store may know of more; `None` if it does not.
+    pub(super) fn unread(&self) -> Option<Timestamp> {
+        self.last_read.map(|_| self.horizon)
     }
 }
 
@@ -101,6 +112,7 @@ impl Owner {
     }
 
     fn wake(&mut self, run: RunKey, now: Timestamp) {
+        self.note_move();
         match self.load(run) {
             Ok(true) => {}
             Ok(false) => return,

@@ -30,6 +30,10 @@ pub(super) struct Job {
 }
 
 impl Transfers {
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     pub(super) fn is_busy(&self, run: RunKey) -> bool {
         self.waiting.contains_key(&run)
     }

@@ -1,8 +1,9 @@
-//! The engine on a real store and a clock that stands still, without a server around it.
+//! The engine on a real store and a clock that stands still or skips, without a server around it.
 
 mod cache;
 mod panics;
 mod queries;
 mod restarts;
+mod skipping;
 mod sticky;
 mod testkit;

@@ -19,7 +19,7 @@ use engine::{
     Engine, Error, Fault, Handle, Settings, Shared, Stepping,
     ambient::{Clock, Entropy},
     message::{StartRequest, Target},
-    namespaces::{Namespaces, NewNamespace},
+    namespaces::{self, Namespace, Namespaces, NewNamespace},
     poll::Poll,
     token::{self, Token},
 };
@@ -56,7 +56,10 @@ impl Node {
     }
 
     pub async fn with(settings: Settings) -> Node {
-        let clock = Clock::manual(Timestamp::from_nanos(1_700_000_000_000_000_000));
+        Node::on(Clock::manual(Timestamp::from_nanos(1_700_000_000_000_000_000)), settings).await
+    }
+
+    pub async fn on(clock: Clock, settings: Settings) -> Node {
         Node::open(TempDir::new().expect("a directory"), clock, settings).await
     }
 
@@ -103,6 +106,14 @@ impl Node {
         store.close();
         drop(store);
         Node::open(directory, clock, settings).await
+    }
+
+    pub async fn keep_closed_runs_for(&self, retention: Duration) {
+        let keep = |namespace: &mut Namespace| {
+            namespace.retention = retention;
+            Ok::<_, namespaces::Error>(())
+        };
+        self.handle().shared().namespaces.change(self.namespace, keep).await.expect("it is changed");
     }
 
     pub fn handle(&self) -> Handle {

@@ -1,6 +1,7 @@
 //! What happens around every handler.
 
 use crate::Error;
+use crate::ambient::Counted;
 use crate::metrics::code_name;
 use crate::service::Service;
 use futures_util::FutureExt;
@@ -47,6 +48,7 @@ pub(super) struct Call {
     client: Client,
     reads_gzip: bool,
     answered: Option<Code>,
+    _counted: Option<Counted>,
 }
 
 impl Call {
@@ -65,6 +67,7 @@ impl Call {
             },
             reads_gzip: text(headers, "grpc-accept-encoding").is_some_and(|accepted| accepted.contains("gzip")),
             answered: None,
+            _counted: service.clock.request(),
         }
     }
 

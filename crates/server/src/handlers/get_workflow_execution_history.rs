@@ -51,7 +51,7 @@ pub async fn handle(service: &Service, request: Request, context: Context) -> Re
         return rest_of_task(service, &snapshot, token, page).await;
     }
     if request.wait_new_event
-        && !wait(service, &mut snapshot, until, |seen| seen.closed || seen.next_event_id > from).await?
+        && !wait(service, &mut snapshot, until, move |seen| seen.closed || seen.next_event_id > from).await?
     {
         return Ok(empty(&snapshot, from));
     }
@@ -75,7 +75,7 @@ async fn wait(
     service: &Service,
     snapshot: &mut Snapshot,
     until: tradewind_core::time::Timestamp,
-    enough: impl Fn(&engine::snapshot::Seen) -> bool,
+    enough: impl Fn(&engine::snapshot::Seen) -> bool + Copy + Send + 'static,
 ) -> Result<bool, Error> {
     let now =
         engine::snapshot::Seen { next_event_id: snapshot.state.next_event_id(), closed: !snapshot.state.is_running() };
@@ -84,6 +84,8 @@ async fn wait(
     }
     let mut progress = snapshot.progress.take().expect("a waiting read asks for progress");
     let left = until - service.clock.now();
+    let seen = progress.clone();
+    let _waiting = service.clock.wait(move || enough(&seen.borrow()));
     let reached = tokio::select! {
         reached = tokio::time::timeout(left, progress.wait_for(|seen| enough(seen))) => matches!(reached, Ok(Ok(_))),
         () = service.shutdown.cancelled() => false,
