@@ -9,6 +9,7 @@
 pub mod ambient;
 mod codec;
 mod error;
+mod following;
 mod history;
 pub mod matching;
 pub mod message;
@@ -26,6 +27,7 @@ mod visibility;
 mod workers;
 
 pub use error::Error;
+pub use following::Following;
 pub use shared::{Counters, Fault, Settings, Shared, Stepping};
 pub use update::UpdateState;
 

@@ -20,7 +20,7 @@ mod transfers;
 mod waiters;
 
 use crate::{
-    Error, codec,
+    Error, codec, following,
     message::{Answer, Message, SettledTransfer, Stepped, Target},
     query::AttachedQuery,
     shared::{ID_BLOCK, IDS_PER_STEP_MAX, Shared, Stepping},
@@ -438,7 +438,7 @@ impl Owner {
             Err(panic) => return Err(self.park(run, panic.as_ref())),
         };
         self.next_id += step.ids_used;
-        let after = self.commit(run, &mut step, settles, now);
+        let after = self.commit(run, &mut step, settles, &namespace.name, now);
         Ok((step, after))
     }
 
@@ -460,7 +460,14 @@ impl Owner {
     }
 
     /// Submits what a step changed; says what has to be durable before anyone may hear of it.
-    fn commit(&mut self, run: RunKey, step: &mut Step, settles: Option<SettledTransfer>, now: Timestamp) -> Sequence {
+    fn commit(
+        &mut self,
+        run: RunKey,
+        step: &mut Step,
+        settles: Option<SettledTransfer>,
+        namespace: &str,
+        now: Timestamp,
+    ) -> Sequence {
         let shared = self.shared.clone();
         let entry = self.entry(run);
         if !step.changed && settles.is_none() {
@@ -472,6 +479,7 @@ impl Owner {
             return promised;
         }
         let place = codec::Place { run, slot: entry.slot, epoch: shared.epoch };
+        let followed = following::rows(&shared.settings.following, namespace, run, &step.events);
         let batch = codec::batch(step);
         let mut write = codec::write(&place, &entry.state, step, batch.as_ref());
         if let Some(batch) = &batch {
@@ -501,7 +509,9 @@ impl Owner {
             arm.extend(wake_change(&shared, next, &mut created, now, &mut write.changes).map(|due| (due, next)));
             next_run = Some((next, created, successor.step));
         }
-        let durable = step.durable || settles.is_some() || next_run.is_some();
+        // Followers wait for what is durable, and nothing else would hurry it.
+        let durable = step.durable || settles.is_some() || next_run.is_some() || !followed.is_empty();
+        write.changes.extend(followed);
         let class = if durable { Durability::Durable } else { Durability::Ordered };
         let sequence = shared.store.submit(write, class);
         entry.written = sequence;

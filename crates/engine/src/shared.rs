@@ -1,6 +1,7 @@
 //! What all loops and all handles of one engine share.
 
 use crate::{
+    Following,
     ambient::{Clock, Entropy},
     matching::Matching,
     namespaces::Namespaces,
@@ -45,6 +46,8 @@ pub struct Settings {
     pub loops: usize,
     /// Runs that a loop keeps in memory.
     pub runs_cached_per_loop: usize,
+    /// Whoever outside the engine hears of certain steps.
+    pub following: Vec<Following>,
     /// Called before each step, where a test makes one panic.
     pub fault: Option<Fault>,
 }
@@ -62,7 +65,7 @@ pub enum Stepping<'a> {
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { loops: 2, runs_cached_per_loop: 4_096, fault: None }
+        Settings { loops: 2, runs_cached_per_loop: 4_096, following: Vec::new(), fault: None }
     }
 }
 

@@ -15,6 +15,7 @@ use std::sync::Arc;
 /// An annex that is still closed.
 pub struct Annex {
     pub(crate) name: &'static str,
+    pub(crate) following: Vec<engine::Following>,
     pub(crate) open: Box<dyn FnOnce(Arc<Service>, Settings) -> BoxFuture<'static, Opened> + Send>,
 }
 
@@ -26,6 +27,13 @@ impl Annex {
     where
         F: Future<Output = Opened> + Send + 'static,
     {
-        Annex { name, open: Box::new(move |service, settings| Box::pin(open(service, settings))) }
+        let open = move |service, settings| -> BoxFuture<'static, Opened> { Box::pin(open(service, settings)) };
+        Annex { name, following: Vec::new(), open: Box::new(open) }
+    }
+
+    /// Has certain steps told, from the engine's first on. The annex acts on them once it is open.
+    pub fn following(mut self, following: engine::Following) -> Annex {
+        self.following.push(following);
+        self
     }
 }

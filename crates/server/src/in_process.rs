@@ -46,7 +46,7 @@ impl InProcess {
     /// no meaning here.
     pub async fn start(settings: Settings, clock: Clock, entropy: Entropy) -> Result<InProcess, StartError> {
         let reached = Reached { grpc: "in-process".into(), http: String::new() };
-        let interior = Interior::open(&settings, clock, entropy, reached).await?;
+        let interior = Interior::open(&settings, Vec::new(), clock, entropy, reached).await?;
         Ok(InProcess { interior, drain_timeout: settings.transport.drain_timeout, calls: TaskTracker::new() })
     }
 

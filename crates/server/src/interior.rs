@@ -36,6 +36,7 @@ impl Interior {
     /// Opens the store, brings the engine up, and makes sure that the configured namespaces exist.
     pub(crate) async fn open(
         settings: &Settings,
+        following: Vec<engine::Following>,
         clock: Clock,
         entropy: Entropy,
         reached: Reached,
@@ -58,7 +59,7 @@ impl Interior {
             limits.clone(),
             namespaces.clone(),
             shutdown.clone(),
-            engine_settings(settings),
+            engine::Settings { following, ..engine_settings(settings) },
         )?;
         let engine = Engine::start(shared)?;
         let service = Arc::new(Service {

@@ -77,7 +77,8 @@ impl Server {
         let http_address = local_address(&http_listener)?;
 
         let reached = Reached { grpc: grpc_address.to_string(), http: http_address.to_string() };
-        let Interior { service, engine } = Interior::open(&settings, clock, entropy, reached).await?;
+        let following = annexes.iter().flat_map(|annex| annex.following.clone()).collect();
+        let Interior { service, engine } = Interior::open(&settings, following, clock, entropy, reached).await?;
         let mut routes = Router::new();
         for annex in annexes {
             let opened = (annex.open)(service.clone(), settings.clone()).await;

@@ -159,6 +159,10 @@ impl<'c> Events<'c> {
     pub(crate) fn last(&self) -> i64 {
         self.last
     }
+
+    pub(crate) fn last_followed(&self) -> i64 {
+        self.last_followed
+    }
 }
 
 /// An event id as it is stored. Nearly all are UUIDs, which as text would be a quarter of their index's cost more.

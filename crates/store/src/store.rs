@@ -332,6 +332,11 @@ impl Store {
         self.read(|connection| events::read::gone(connection, limit))
     }
 
+    /// The id of the last step that was followed, told after each commit that has one.
+    pub fn last_followed(&self) -> watch::Receiver<i64> {
+        self.inner.shared.followed()
+    }
+
     /// Steps that a follower has not dealt with, in the order of commits, after `after`.
     pub fn followed(&self, follower: Follower, after: i64, limit: usize) -> Result<Vec<FollowedRow>, Error> {
         self.read(|connection| events::read::followed(connection, follower, after, limit))

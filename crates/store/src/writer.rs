@@ -53,8 +53,9 @@ pub(crate) struct Shared {
     queue: Mutex<Queue>,
     arrived: Condvar,
     progress: watch::Sender<Progress>,
-    /// The last event in the log.
+    /// The last event in the log, and the last step that was followed.
     events: watch::Sender<i64>,
+    followed: watch::Sender<i64>,
     high_water: Mutex<HighWater>,
     groups: AtomicU64,
     writes: AtomicU64,
@@ -100,6 +101,7 @@ impl Shared {
             arrived: Condvar::new(),
             progress: watch::Sender::new(Progress::default()),
             events: watch::Sender::new(0),
+            followed: watch::Sender::new(0),
             high_water: Mutex::new(HighWater::default()),
             groups: AtomicU64::new(0),
             writes: AtomicU64::new(0),
@@ -162,6 +164,10 @@ impl Shared {
 
     pub(crate) fn events(&self) -> watch::Receiver<i64> {
         self.events.subscribe()
+    }
+
+    pub(crate) fn followed(&self) -> watch::Receiver<i64> {
+        self.followed.subscribe()
     }
 
     pub(crate) fn high_water(&self) -> HighWater {
@@ -366,8 +372,10 @@ impl<'a> Writer<'a> {
     }
 
     fn publish_events(&self) {
-        let last = self.tables.events.last();
-        self.shared.events.send_if_modified(|published| std::mem::replace(published, last) != last);
+        let further = |published: &mut i64, last| mem::replace(published, last) != last;
+        let events = &self.tables.events;
+        self.shared.events.send_if_modified(|published| further(published, events.last()));
+        self.shared.followed.send_if_modified(|published| further(published, events.last_followed()));
     }
 
     /// Moves the log's pages into the database once there are enough of them. The group that made it so has

@@ -6,7 +6,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 #[tokio::test]
 async fn mixed_load_with_room_for_one_run_in_memory() {
-    let node = Node::with(Settings { loops: 2, runs_cached_per_loop: 1, fault: None }).await;
+    let node = Node::with(Settings { loops: 2, runs_cached_per_loop: 1, ..Settings::default() }).await;
     let names: Vec<String> = (0..30).map(|number| format!("w-{number}")).collect();
     for name in &names {
         node.begin(name).await;
