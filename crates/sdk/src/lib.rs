@@ -1,1 +1,3 @@
 //! Durable workflows in Rust.
+
+pub mod payload;
