@@ -10,6 +10,7 @@
 
 pub mod dynamic;
 
+use crate::auth::ApiKey;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -28,6 +29,7 @@ pub const DEFAULT: &str = include_str!("config/default.toml");
 pub struct Settings {
     pub namespaces: Vec<String>,
     pub listen: Listen,
+    pub auth: Auth,
     pub storage: Storage,
     pub engine: EngineSettings,
     pub log: Log,
@@ -43,6 +45,7 @@ impl Default for Settings {
         Settings {
             namespaces: vec!["default".into()],
             listen: Listen::default(),
+            auth: Auth::default(),
             storage: Storage::default(),
             engine: EngineSettings::default(),
             log: Log::default(),
@@ -83,6 +86,16 @@ impl Default for Listen {
     fn default() -> Listen {
         Listen { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), port: 7233, http_port: 8233 }
     }
+}
+
+/// Who may come in; read by [`crate::auth::Keys::load`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Auth {
+    pub api_keys: Vec<ApiKey>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_keys_file: Option<PathBuf>,
+    pub insecure_no_auth: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -244,9 +257,23 @@ impl Settings {
 
 /// The text as a table, checked alone so that an error points at the line.
 fn parse(text: &str, origin: &str) -> Result<Table, Error> {
-    let bad = |error: toml::de::Error| Error::Bad { origin: origin.to_owned(), reason: error.to_string() };
+    let bad = |error: toml::de::Error| Error::Bad { origin: origin.to_owned(), reason: reason(&error, text) };
     toml::from_str::<Settings>(text).map_err(bad)?;
     toml::from_str(text).map_err(bad)
+}
+
+/// What is wrong and where. The parser quotes the line, which must not happen where API keys are.
+fn reason(error: &toml::de::Error, text: &str) -> String {
+    let Some(span) = error.span() else { return error.to_string() };
+    let line_start = |at: usize| text[..at].rfind('\n').map_or(0, |newline| newline + 1);
+    let before = &text[..line_start(span.start)];
+    let table = before.lines().map(str::trim).rfind(|line| line.starts_with('['));
+    let line = text[line_start(span.start)..].lines().next().unwrap_or_default();
+    let shows_keys = table.is_some_and(|table| table.starts_with("[auth")) || line.contains("auth");
+    if shows_keys {
+        return format!("line {}: something in [auth] is not as it should be", before.lines().count() + 1);
+    }
+    error.to_string()
 }
 
 /// Lays `over` on `under`: tables are merged, everything else is replaced.
@@ -317,6 +344,21 @@ mod tests {
 
         let error = Settings::load(None, flags).unwrap_err().to_string();
         assert_eq!(error, "mistral.retention: at least 1h is needed");
+    }
+
+    #[test]
+    fn a_mistake_among_the_api_keys_is_shown_without_them() {
+        for text in [
+            "[auth]\napi_keys = \"s3cret\"\n",
+            "[auth]\napi_keys = [\"s3cret]\n",
+            "[auth]\n\napi_key = [\"s3cret\"]\n",
+            "[auth]\napi_keys = [\n  \"s3cret\",\n  7,\n]\n",
+            "auth = { api_keys = \"s3cret\" }\n",
+            "auth.api_keys = [s3cret]\n",
+        ] {
+            let error = parse(text, "my.toml").unwrap_err().to_string();
+            assert!(error.starts_with("my.toml: line ") && !error.contains("s3cret"), "{text:?}: {error}");
+        }
     }
 
     #[test]

@@ -7,8 +7,10 @@
 mod call;
 #[cfg(test)]
 mod compat;
+mod guard;
 mod wording;
 
+use crate::auth::Guard;
 use crate::config::Transport;
 use crate::handlers;
 use crate::health::Checks;
@@ -119,6 +121,7 @@ methods!(OperatorService in operatorservice as OPERATOR_SERVICE {
 /// Serves until `service.shutdown`, then until the requests in flight are answered.
 pub(crate) async fn serve(
     listener: TcpListener,
+    guard: Guard,
     service: Arc<Service>,
     checks: &Checks,
     transport: &Transport,
@@ -129,6 +132,7 @@ pub(crate) async fn serve(
         .http2_max_pending_accept_reset_streams(Some(transport.concurrent_streams_max as usize))
         .http2_keepalive_interval(nonzero(transport.keepalive_interval))
         .http2_keepalive_timeout(nonzero(transport.keepalive_timeout))
+        .layer(guard::layer(guard))
         .layer(MapResponseLayer::new(wording::as_reference))
         .add_service(workflow_service(&service).accept_compressed(Gzip).send_compressed(Gzip))
         .add_service(operator_service(&service).accept_compressed(Gzip).send_compressed(Gzip))

@@ -1,28 +1,60 @@
 //! The HTTP door: is it alive, how much has it done, what is it.
+//!
+//! Whoever asks shows an API key first, if keys are on: [`admit`] is around every route but the one of health.
 
+use crate::auth::Guard;
 use crate::service::Service;
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{StatusCode, Uri, header};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{Html, IntoResponse, Json, Response};
 use axum::routing::get;
 use serde_json::json;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 
+/// Open to everybody: those who watch over processes have no keys.
+const HEALTH: &str = "/healthz";
+
 /// Serves, with the routes of annexes, until `service.shutdown`, then until the requests in flight are answered.
-pub(crate) async fn serve(listener: TcpListener, service: Arc<Service>, annexes: Router) -> std::io::Result<()> {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    guard: Guard,
+    service: Arc<Service>,
+    annexes: Router,
+) -> std::io::Result<()> {
     let shutdown = service.shutdown.clone().cancelled_owned();
-    axum::serve(listener, router(service).merge(annexes)).with_graceful_shutdown(shutdown).await
+    let routes = router(service).merge(annexes).layer(from_fn_with_state(guard, admit));
+    axum::serve(listener, routes).with_graceful_shutdown(shutdown).await
 }
 
 fn router(service: Arc<Service>) -> Router {
     Router::new()
         .route("/", get(about))
-        .route("/healthz", get(healthz))
+        .route(HEALTH, get(healthz))
         .route("/metrics", get(metrics))
         .fallback(absent)
         .with_state(service)
+}
+
+/// Lets a request in if its caller may come in, and tells the handler who that is ([`crate::auth::Caller`], an extension).
+async fn admit(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
+    if request.uri().path() == HEALTH {
+        return next.run(request).await;
+    }
+    match guard.admit(request.uri().path(), request.headers()) {
+        Ok(caller) => {
+            if let Some(caller) = caller {
+                request.extensions_mut().insert(caller);
+            }
+            next.run(request).await
+        }
+        Err(refusal) => {
+            let body = json!({ "detail": refusal.to_string(), "code": "UNAUTHENTICATED" });
+            (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], Json(body)).into_response()
+        }
+    }
 }
 
 /// 200 while requests are welcome, 503 from the moment that the server drains.

@@ -8,6 +8,7 @@
 //! Invariants
 //! - A method that is not built answers UNIMPLEMENTED. A capability is announced only once it works.
 //! - Nothing is acknowledged before it is durable.
+//! - Nothing of a request is looked at before [`auth`] has let its caller in.
 //! - Only [`ambient`] reads the machine's clock or randomness.
 
 // Fields that the protocol has deprecated are still sent by SDKs in use and must come through.
@@ -15,6 +16,7 @@
 
 pub mod ambient;
 mod annex;
+pub mod auth;
 pub mod config;
 mod error;
 pub mod grpc;

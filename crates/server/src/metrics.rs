@@ -3,6 +3,7 @@
 //! The registry is a value that start-up makes and hands around, so several servers in one process (tests,
 //! embedded use) do not mix their numbers.
 
+use crate::auth::FrontDoor;
 use parking_lot::RwLock;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
@@ -25,6 +26,7 @@ pub struct Metrics {
     calls: Family<CallLabels, Counter>,
     call_durations: Family<MethodLabels, Histogram, fn() -> Histogram>,
     calls_in_flight: Gauge,
+    refusals: Family<DoorLabels, Counter>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -36,6 +38,11 @@ struct CallLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct MethodLabels {
     method: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DoorLabels {
+    door: &'static str,
 }
 
 impl Metrics {
@@ -52,9 +59,11 @@ impl Metrics {
             call_durations.clone(),
         );
         registry.register("rpc_in_flight", "Requests being answered", calls_in_flight.clone());
+        let refusals = Family::default();
+        registry.register("auth_refused", "Requests turned away for their API key, by door", refusals.clone());
         registry.register_collector(Box::new(StoreCollector(store.clone())));
         registry.register_collector(Box::new(EngineCollector(engine.clone())));
-        Metrics { registry: Arc::new(RwLock::new(registry)), calls, call_durations, calls_in_flight }
+        Metrics { registry: Arc::new(RwLock::new(registry)), calls, call_durations, calls_in_flight, refusals }
     }
 
     /// Adds metrics that another part of the server keeps.
@@ -70,6 +79,15 @@ impl Metrics {
         self.calls_in_flight.dec();
         self.calls.get_or_create(&CallLabels { method, code: code_name(code) }).inc();
         self.call_durations.get_or_create(&MethodLabels { method }).observe(took.as_secs_f64());
+    }
+
+    /// Somebody came without a key that is good here.
+    pub(crate) fn refused(&self, door: FrontDoor) {
+        let door = match door {
+            FrontDoor::Grpc => "grpc",
+            FrontDoor::Http => "http",
+        };
+        self.refusals.get_or_create(&DoorLabels { door }).inc();
     }
 
     /// Everything, as text.

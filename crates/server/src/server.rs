@@ -6,6 +6,7 @@
 
 use crate::ambient::{Clock, Entropy};
 use crate::annex::Annex;
+use crate::auth::{self, FrontDoor, Guard, Keys};
 use crate::config::Settings;
 use crate::health::Checks;
 use crate::interior::{Interior, Reached};
@@ -23,6 +24,7 @@ use tokio::task::JoinHandle;
 /// A server that is running. Dropping it without [`Server::stop`] is a crash: safe, and rude to callers.
 pub struct Server {
     service: Arc<Service>,
+    keys: Keys,
     engine: Engine,
     checks: Arc<Checks>,
     grpc_address: SocketAddr,
@@ -35,6 +37,8 @@ pub struct Server {
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    #[error(transparent)]
+    Auth(#[from] auth::Error),
     #[error("cannot listen on {address}: {}", listen_reason(.reason))]
     Listen { address: SocketAddr, reason: std::io::Error },
     #[error(transparent)]
@@ -71,6 +75,7 @@ impl Server {
         clock: Clock,
         entropy: Entropy,
     ) -> Result<Server, StartError> {
+        let keys = Keys::load(&settings.auth, settings.listen.ip)?;
         let grpc_listener = listen(SocketAddr::new(settings.listen.ip, settings.listen.port)).await?;
         let http_listener = listen(SocketAddr::new(settings.listen.ip, settings.listen.http_port)).await?;
         let grpc_address = local_address(&grpc_listener)?;
@@ -85,14 +90,22 @@ impl Server {
             routes = routes.merge(opened.map_err(|reason| StartError::Annex { annex: annex.name, reason })?);
         }
         let checks = Arc::new(Checks::serving().await);
-        let grpc = tokio::spawn(run_grpc(grpc_listener, service.clone(), checks.clone(), settings.transport.clone()));
-        let http = tokio::spawn(run_http(http_listener, service.clone(), routes));
+        let guard = |door| Guard::new(keys.clone(), door, service.metrics.clone());
+        let transport = settings.transport.clone();
+        let grpc =
+            tokio::spawn(run_grpc(grpc_listener, guard(FrontDoor::Grpc), service.clone(), checks.clone(), transport));
+        let http = tokio::spawn(run_http(http_listener, guard(FrontDoor::Http), service.clone(), routes));
         let drain_timeout = settings.transport.drain_timeout;
-        Ok(Server { service, engine, checks, grpc_address, http_address, drain_timeout, grpc, http })
+        Ok(Server { service, keys, engine, checks, grpc_address, http_address, drain_timeout, grpc, http })
     }
 
     pub fn service(&self) -> &Arc<Service> {
         &self.service
+    }
+
+    /// Who may come in at its doors.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     pub fn grpc_address(&self) -> SocketAddr {
@@ -129,17 +142,18 @@ impl Server {
 
 async fn run_grpc(
     listener: TcpListener,
+    guard: Guard,
     service: Arc<Service>,
     checks: Arc<Checks>,
     transport: crate::config::Transport,
 ) {
-    if let Err(error) = grpc::serve(listener, service, &checks, &transport).await {
+    if let Err(error) = grpc::serve(listener, guard, service, &checks, &transport).await {
         tracing::error!("the gRPC door closed: {error}");
     }
 }
 
-async fn run_http(listener: TcpListener, service: Arc<Service>, routes: Router) {
-    if let Err(error) = http::serve(listener, service, routes).await {
+async fn run_http(listener: TcpListener, guard: Guard, service: Arc<Service>, routes: Router) {
+    if let Err(error) = http::serve(listener, guard, service, routes).await {
         tracing::error!("the HTTP door closed: {error}");
     }
 }

@@ -1,5 +1,6 @@
 //! A server in this process, on ports of its own, asked over the wire.
 
+mod auth;
 mod executions;
 mod in_process;
 
@@ -327,7 +328,7 @@ async fn an_annex_shares_the_port_and_the_shutdown() {
         assert!(service.namespaces.named(&namespace).is_some(), "it opens after the namespaces are there");
         Ok(Router::new().route("/test", get(async move || namespace)))
     });
-    let server = start_with(directory.path(), annex).await.expect("the server starts");
+    let server = start_annexed(directory.path(), annex).await.expect("the server starts");
     let test = Test::of(server, directory).await;
 
     assert_eq!(test.get("/test").await, (200, "default".into()));
@@ -340,7 +341,7 @@ async fn an_annex_shares_the_port_and_the_shutdown() {
 async fn an_annex_may_refuse_the_start() {
     let directory = tempfile::tempdir().unwrap();
     let annex = Annex::new("test", async |_, _| Err("the key does not fit".into()));
-    let refused = start_with(directory.path(), annex).await.err().expect("the start is refused");
+    let refused = start_annexed(directory.path(), annex).await.err().expect("the start is refused");
     assert_eq!(refused.to_string(), "test cannot start: the key does not fit");
 }
 
@@ -352,8 +353,14 @@ struct Test {
 
 impl Test {
     async fn start() -> Test {
+        Test::start_with(|_| {}).await
+    }
+
+    async fn start_with(change: impl FnOnce(&mut Settings)) -> Test {
         let directory = tempfile::tempdir().unwrap();
-        let server = Server::start(settings(directory.path())).await.expect("the server starts");
+        let mut settings = settings(directory.path());
+        change(&mut settings);
+        let server = Server::start(settings).await.expect("the server starts");
         Test::of(server, directory).await
     }
 
@@ -404,8 +411,13 @@ impl Test {
     }
 
     async fn get(&self, path: &str) -> (u16, String) {
+        self.get_with(path, "").await
+    }
+
+    /// With whole header lines besides the usual ones.
+    async fn get_with(&self, path: &str, headers: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(self.server().http_address()).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\n{headers}connection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
@@ -415,7 +427,7 @@ impl Test {
     }
 }
 
-async fn start_with(directory: &Path, annex: Annex) -> Result<Server, StartError> {
+async fn start_annexed(directory: &Path, annex: Annex) -> Result<Server, StartError> {
     Server::start_with(settings(directory), vec![annex], Clock::System, Entropy::System).await
 }
 
