@@ -1,6 +1,6 @@
 //! `tradewind dev`: the server as it is also run in production, with its data in the current directory.
 
-use crate::run;
+use crate::{auth, run};
 use anyhow::Context;
 use server::Settings;
 use server::config::set;
@@ -28,6 +28,8 @@ pub(crate) struct Args {
     /// A search attribute to have in these namespaces; may be repeated
     #[arg(long, value_name = "NAME=TYPE", value_parser = key_and_value)]
     search_attribute: Vec<(String, String)>,
+    #[command(flatten)]
+    auth: auth::Args,
     /// A configuration file; `tradewind config` prints one to start from
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -69,6 +71,7 @@ impl Args {
         set_search_attributes(&mut flags, self.search_attribute);
         let mut settings = Settings::load(self.config.as_deref(), flags).context("bad configuration")?;
         add_namespaces(&mut settings, self.namespace);
+        self.auth.apply(&mut settings);
         Ok(settings)
     }
 }
@@ -132,6 +135,18 @@ mod tests {
         assert_eq!(settings.storage.directory, PathBuf::from("d"));
         assert_eq!(settings.namespaces, ["default", "orders"]);
         assert_eq!(settings.search_attributes["Customer.Id"], "Keyword");
+    }
+
+    #[test]
+    fn api_keys_come_on_top_of_those_in_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("my.toml");
+        std::fs::write(&file, "[auth]\napi_keys = [\"one\"]\n").unwrap();
+
+        let settings =
+            settings(&["--config", file.to_str().unwrap(), "--api-key", "two", "--api-key", "ci three"]).unwrap();
+        assert_eq!(settings.auth.api_keys, ["one", "two", "ci three"].map(Into::into));
+        assert!(!settings.auth.insecure_no_auth);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The one binary: `tradewind`.
 
+mod auth;
 mod dev;
 mod logging;
 mod run;

@@ -64,6 +64,13 @@ fn summary(server: &Server, settings: &Settings) -> String {
         let directory = &settings.storage.directory;
         directory.canonicalize().unwrap_or_else(|_| directory.clone()).display().to_string()
     };
+    let keys = server.keys();
+    let access = match (keys.count(), settings.listen.ip.is_loopback()) {
+        (0, true) => "no API key is needed; only this machine can connect".to_owned(),
+        (0, false) => "NO API KEY IS NEEDED: whoever reaches these ports can read and end every workflow".to_owned(),
+        (1, _) => "an API key is needed at both ports".to_owned(),
+        (count, _) => format!("one of {count} API keys is needed at both ports"),
+    };
     let namespaces = settings.namespaces.join(", ");
     let (version, grpc, http) = (env!("CARGO_PKG_VERSION"), server.grpc_address(), server.http_address());
     format!(
@@ -73,6 +80,7 @@ fn summary(server: &Server, settings: &Settings) -> String {
          \x20 HTTP        http://{http}  health, metrics\n\
          \x20 data        {data}\n\
          \x20 namespaces  {namespaces}\n\
+         \x20 access      {access}\n\
          \n\
          Stop with Ctrl-C.\n"
     )

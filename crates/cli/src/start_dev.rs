@@ -5,7 +5,7 @@
 //! keeps its data in memory unless `--db-filename` names a place, as the official one does.
 
 use crate::dev::{add_namespaces, key_and_value, set_search_attributes};
-use crate::run;
+use crate::{auth, run};
 use anyhow::Context;
 use server::Settings;
 use server::config::dynamic::{self, Outcome};
@@ -51,6 +51,8 @@ pub(crate) struct Args {
     /// A setting in the reference server's notation; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_and_value)]
     dynamic_config_value: Vec<(String, String)>,
+    #[command(flatten)]
+    auth: auth::Args,
     /// debug, info, warn, error or never
     #[arg(long, default_value = "warn")]
     log_level: String,
@@ -85,6 +87,7 @@ impl Args {
         set_search_attributes(&mut flags, self.search_attribute);
         let mut settings = Settings::load(None, flags).context("bad flags")?;
         add_namespaces(&mut settings, self.namespace);
+        self.auth.apply(&mut settings);
         Ok((settings, notes))
     }
 

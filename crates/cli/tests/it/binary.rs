@@ -40,6 +40,44 @@ fn a_taken_port_is_named() {
 }
 
 #[test]
+fn a_key_is_asked_for_and_shown_nowhere() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Dev::start(directory.path(), &["--api-key", "ci s3cret", "--log-level", "trace"]);
+
+    assert!(server.summary.contains("access      an API key is needed"), "{}", server.summary);
+    assert!(!server.summary.contains("s3cret"), "{}", server.summary);
+    server.end_with("TERM", 0);
+}
+
+#[test]
+fn an_open_address_needs_a_key_or_a_word_that_it_is_meant() {
+    let directory = tempfile::tempdir().unwrap();
+    let refused = tradewind().args(dev_on(directory.path())).args(["--ip", "0.0.0.0"]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    let reason = error(&refused);
+    assert!(reason.contains("--api-key") && reason.contains("--insecure-no-auth"), "{reason}");
+
+    let told = Dev::start(directory.path(), &["--ip", "0.0.0.0", "--insecure-no-auth"]);
+    assert!(told.summary.contains("access      NO API KEY IS NEEDED"), "{}", told.summary);
+    told.end_with("TERM", 0);
+}
+
+#[test]
+fn a_key_that_cannot_be_sent_is_refused_and_not_repeated() {
+    let directory = tempfile::tempdir().unwrap();
+    for (key, reason) in [("", "the API key is empty"), ("ci s3crët", "visible ASCII characters")] {
+        for refused in [
+            tradewind().args(dev_on(directory.path())).args(["--api-key", key]).output().unwrap(),
+            tradewind().args(dev_on(directory.path())).env("TRADEWIND_API_KEY", key).output().unwrap(),
+        ] {
+            assert_eq!(refused.status.code(), Some(1));
+            let told = error(&refused);
+            assert!(told.contains(reason) && !told.contains("s3cr"), "{told}");
+        }
+    }
+}
+
+#[test]
 fn a_setting_that_does_not_exist_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("tradewind.toml");
