@@ -1,1 +1,27 @@
 //! The attributes of the Tradewind SDK.
+//!
+//! They parse, check, and write calls of named functions in the SDK; what those do is not decided here. Every complaint
+//! points at the token that it is about. The SDK documents them, since that is where users find them.
+
+mod activity;
+mod crate_path;
+mod duration;
+mod options;
+mod signature;
+mod workflow;
+
+use proc_macro::TokenStream;
+
+#[proc_macro_attribute]
+pub fn activity(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    expand(activity::expand(attribute.into(), item.into()))
+}
+
+#[proc_macro_attribute]
+pub fn workflow(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    expand(workflow::expand(attribute.into(), item.into()))
+}
+
+fn expand(result: syn::Result<proc_macro2::TokenStream>) -> TokenStream {
+    result.unwrap_or_else(syn::Error::into_compile_error).into()
+}

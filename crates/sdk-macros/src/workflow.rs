@@ -1,0 +1,72 @@
+//! `#[workflow]` on a function.
+
+use crate::activity::inner;
+use crate::options::{Options, Shape};
+use crate::signature;
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::{ItemFn, Result};
+
+pub const OPTIONS: &[(&str, Shape)] = &[
+    ("task_queue", Shape::Text),
+    ("execution_timeout", Shape::Duration),
+    ("run_timeout", Shape::Duration),
+    ("task_timeout", Shape::Duration),
+    ("cron_schedule", Shape::Text),
+    ("retry_policy", Shape::Expression),
+    ("priority", Shape::Expression),
+    ("parent_close_policy", Shape::Expression),
+    ("cancellation", Shape::Expression),
+    ("summary", Shape::Text),
+];
+
+const WHAT: &str = "a workflow";
+
+pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> {
+    let options = Options::parse(attribute, OPTIONS)?;
+    let function: ItemFn = syn::parse2(item)?;
+    let ItemFn { attrs, vis, sig, .. } = &function;
+    signature::check(sig, WHAT)?;
+    signature::check_async(sig, "a workflow is `async`")?;
+    let output = signature::output(sig, WHAT)?;
+    let arguments = signature::arguments(sig.inputs.iter(), WHAT)?;
+
+    let krate = &options.crate_path;
+    let ident = &sig.ident;
+    let name = options.name.as_ref().map_or_else(|| ident.to_string(), |name| name.value());
+    let declared = options.build(quote!(#krate::workflow::Options));
+    let (args, tuple) = (arguments.tuple_type(), arguments.tuple());
+    let (parameters, passed) = (arguments.parameters(), arguments.passed());
+    let body = inner(&function);
+    Ok(quote! {
+        #[doc(hidden)]
+        #[allow(non_camel_case_types)]
+        #vis struct #ident {}
+
+        impl #krate::workflow::Definition for #ident {
+            const NAME: &'static str = #name;
+            type State = ();
+            type Args = #args;
+            type Output = <#output as #krate::error::Fallible>::Ok;
+
+            fn options() -> #krate::workflow::Options {
+                #declared
+            }
+
+            fn init(_: ::core::option::Option<Self::Args>) {}
+
+            fn run(
+                _: #krate::workflow::This<Self>,
+                #tuple: Self::Args,
+            ) -> #krate::private::LocalBoxFuture<'static, #krate::Result<Self::Output>> {
+                #body
+                #krate::private::workflow(#ident(#passed))
+            }
+        }
+
+        #(#attrs)*
+        #vis fn #ident(#parameters) -> #krate::workflow::Call<#ident> {
+            #krate::workflow::Call::new(#tuple)
+        }
+    })
+}

@@ -1,0 +1,55 @@
+//! Activities: calls to the outside world that are retried, timed out, watched, and recorded once they succeed.
+//!
+//! `#[activity]` makes a definition and a function that builds a [`Call`]. Awaited inside a workflow, a call
+//! schedules the activity and resolves to its recorded result; awaited anywhere else it runs the function itself, so
+//! activities are tested, and call each other, as functions.
+//!
+//! ```
+//! use tradewind::prelude::*;
+//!
+//! #[activity(start_to_close_timeout = "10s", max_attempts = 3)]
+//! async fn shout(word: String) -> Result<String> {
+//!     Ok(word.to_uppercase())
+//! }
+//!
+//! # tokio_test(async {
+//! assert_eq!(shout("hello".into()).await?, "HELLO");
+//! # Ok(()) });
+//! # fn tokio_test(test: impl Future<Output = Result<()>>) {
+//! #     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test).unwrap();
+//! # }
+//! ```
+
+mod call;
+mod context;
+mod host;
+mod options;
+
+pub use call::{ActivityFn, Call};
+pub use context::{Info, cancelled, heartbeat, heartbeat_details, info, is_cancelled};
+pub use options::{Cancellation, DEFAULT_START_TO_CLOSE, Options};
+
+pub(crate) use host::Host;
+
+use crate::error::Result;
+use crate::value::{Arguments, Value};
+use futures_util::future::BoxFuture;
+use std::sync::Arc;
+
+/// An activity. Written by `#[activity]`.
+pub trait Definition: Send + Sync + Sized + 'static {
+    /// Its name on the wire.
+    const NAME: &'static str;
+    /// What all calls of it on one worker share: the type whose method it is, or `()` for a function.
+    type State: Send + Sync + 'static;
+    /// Its arguments.
+    type Args: Arguments;
+    /// What it returns.
+    type Output: Value;
+
+    /// What its attribute says.
+    fn options() -> Options;
+
+    /// Runs it, here.
+    fn run(state: Arc<Self::State>, args: Self::Args) -> BoxFuture<'static, Result<Self::Output>>;
+}

@@ -1,0 +1,70 @@
+//! The bridge from our definitions to the official worker.
+
+use super::Definition;
+use super::context::{self, Attempt};
+use crate::value::{self, Undecoded};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use temporalio_common::data_converters::{ActivitySerializationContext, RawValue, SerializationContextData};
+use temporalio_common::{ActivityDefinition, ActivityError};
+use temporalio_sdk::WorkerOptions;
+use temporalio_sdk::activities::{ActivityContext, ActivityDefinitions, ActivityImplementer, ExecutableActivity};
+
+/// An activity of ours as the official worker knows it.
+pub(crate) struct Hosted<A>(PhantomData<fn() -> A>);
+
+/// What runs the calls of one activity on one worker.
+pub(crate) struct Host<A: Definition> {
+    state: Arc<A::State>,
+}
+
+impl<A: Definition> Host<A> {
+    pub(crate) fn register(options: &mut WorkerOptions, state: Arc<A::State>) {
+        options.register_activity::<Hosted<A>>(Arc::new(Host { state }));
+    }
+
+    async fn attempt(self: Arc<Self>, context: ActivityContext, input: Undecoded) -> Result<RawValue, ActivityError> {
+        let converter = input.converter().clone();
+        let args = input.arguments::<A::Args>().map_err(|error| crate::Error::from(error).into_activity_error())?;
+        let work = A::run(self.state.clone(), args);
+        let outcome = context::within(Arc::new(Attempt { context }), work).await;
+        let output = outcome.map_err(|error| error.into_activity_error())?;
+        value::encode(&output, &converter, &SerializationContextData::Activity(ActivitySerializationContext::new()))
+            .map_err(|error| crate::Error::from(error).into_activity_error())
+    }
+}
+
+impl<A: Definition> ActivityDefinition for Hosted<A> {
+    type Input = Undecoded;
+    type Output = RawValue;
+
+    fn name(&self) -> &str {
+        A::NAME
+    }
+}
+
+impl<A: Definition> ActivityImplementer for Host<A> {
+    fn register_all(self: Arc<Self>, definitions: &mut ActivityDefinitions) {
+        definitions.register_activity::<Hosted<A>>(self);
+    }
+}
+
+impl<A: Definition> ExecutableActivity for Hosted<A> {
+    type Implementer = Host<A>;
+    const REQUIRES_INSTANCE: bool = true;
+
+    fn definition() -> Self {
+        Hosted(PhantomData)
+    }
+
+    fn execute(
+        receiver: Option<Arc<Host<A>>>,
+        context: ActivityContext,
+        input: Undecoded,
+    ) -> BoxFuture<'static, Result<RawValue, ActivityError>> {
+        let host = receiver.expect("an activity is registered with its host");
+        host.attempt(context, input).boxed()
+    }
+}

@@ -1,0 +1,287 @@
+//! What a caller asks of an error.
+
+use super::{Error, Repr, Result};
+use crate::value::Value;
+use std::error::Error as StdError;
+use temporalio_common::error::{
+    ActivityExecutionError, ActivityFailureError, ApplicationFailure, CancelExternalWorkflowError,
+    ChildWorkflowExecutionError, ChildWorkflowFailureError, ChildWorkflowStartError, IncomingError, TimeoutError,
+    TimeoutType, WorkflowSignalError,
+};
+use temporalio_workflow::WorkflowTermination;
+
+pub use temporalio_common::error::RetryState;
+
+/// What happened, whoever reports it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// Code returned an error: see [`Error::failure_type`].
+    Application,
+    /// Time ran out.
+    TimedOut(Timeout),
+    /// It was asked to stop, and did.
+    Cancelled,
+    /// The run was ended from outside.
+    Terminated,
+    /// A child could not be started.
+    NotStarted,
+    /// A signal or a cancellation found nobody.
+    NotFound,
+    /// A value did not become a payload, or a payload not the value.
+    Payload,
+    /// The server says so.
+    Server,
+}
+
+/// Which time ran out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Timeout {
+    /// No worker took it in time.
+    ScheduleToStart,
+    /// One attempt took too long.
+    StartToClose,
+    /// All attempts together took too long.
+    ScheduleToClose,
+    /// The worker was not heard of in time.
+    Heartbeat,
+    /// A timeout this version does not know.
+    Other,
+}
+
+/// An activity that failed, as its caller sees it.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct ActivityFailure<'a> {
+    /// The activity's name.
+    pub name: &'a str,
+    /// Its id in the run.
+    pub id: &'a str,
+    /// Why there was no further attempt.
+    pub retry_state: RetryState,
+    /// Who ran the last attempt.
+    pub worker: &'a str,
+}
+
+/// A child workflow that failed, as its parent sees it.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct ChildFailure<'a> {
+    /// The workflow's name.
+    pub name: &'a str,
+    /// Its workflow id.
+    pub id: &'a str,
+    /// Its run id.
+    pub run_id: &'a str,
+    /// Why there was no further attempt.
+    pub retry_state: RetryState,
+}
+
+impl Error {
+    /// What happened: for `match`.
+    pub fn kind(&self) -> Kind {
+        match &*self.repr {
+            Repr::Cancelled(_)
+            | Repr::Activity(ActivityExecutionError::Cancelled(_))
+            | Repr::ChildStart(ChildWorkflowStartError::Cancelled(_))
+            | Repr::Termination(WorkflowTermination::Cancelled { .. }) => Kind::Cancelled,
+            Repr::Payload(_)
+            | Repr::Activity(ActivityExecutionError::Serialization(_))
+            | Repr::ChildStart(ChildWorkflowStartError::Serialization(_))
+            | Repr::Child(ChildWorkflowExecutionError::Serialization(_))
+            | Repr::Signal(WorkflowSignalError::Serialization(_))
+            | Repr::CancelExternal(CancelExternalWorkflowError::Serialization(_)) => Kind::Payload,
+            Repr::ChildStart(ChildWorkflowStartError::StartFailed { .. }) => Kind::NotStarted,
+            Repr::Signal(WorkflowSignalError::NotFound(_))
+            | Repr::CancelExternal(CancelExternalWorkflowError::NotFound(_)) => Kind::NotFound,
+            _ => self.root().map_or(Kind::Application, kind_of),
+        }
+    }
+
+    /// The name of the failure, such as `"ParseIntError"`, from whatever side of the wire it comes.
+    pub fn failure_type(&self) -> Option<&str> {
+        match &*self.repr {
+            Repr::Application(application) => application.failure_type.as_deref(),
+            _ => self.root_failure()?.type_name(),
+        }
+    }
+
+    /// Whether the failure is of this type, by its name: `error.is::<CardDeclined>()`.
+    pub fn is<E: StdError>(&self) -> bool {
+        self.failure_type() == Some(type_name::<E>())
+    }
+
+    /// The error itself, while it has not crossed a wire.
+    pub fn downcast_ref<E: StdError + 'static>(&self) -> Option<&E> {
+        match &*self.repr {
+            Repr::Application(application) => application.source.downcast_ref(),
+            _ => None,
+        }
+    }
+
+    /// Whether whoever failed said that no retry can help.
+    pub fn is_non_retryable(&self) -> bool {
+        match &*self.repr {
+            Repr::Application(application) => application.non_retryable,
+            _ => self.root_failure().is_some_and(ApplicationFailure::is_non_retryable),
+        }
+    }
+
+    /// Which timeout ran out, if that is what happened.
+    pub fn timed_out(&self) -> Option<Timeout> {
+        self.timeout().map(|timeout| timeout.timeout_type().into())
+    }
+
+    /// The last checkpoint of an activity that timed out, if there was one.
+    pub fn last_heartbeat<T: Value>(&self) -> Result<Option<T>> {
+        let details = self.timeout().map(TimeoutError::last_heartbeat_details).transpose();
+        details.map(Option::flatten).map_err(|error| Repr::Payload(error).into())
+    }
+
+    /// Whether it was asked to stop, and did.
+    pub fn is_cancelled(&self) -> bool {
+        self.kind() == Kind::Cancelled
+    }
+
+    /// What [`Error::with_details`] attached, or `None` if nothing was.
+    pub fn details<T: Value>(&self) -> Result<Option<T>> {
+        let details = match &*self.repr {
+            Repr::Application(application) => application.details.as_ref().map(|details| details.deserialize()),
+            _ => self.root_failure().and_then(|failure| failure.details().transpose()),
+        };
+        details.transpose().map_err(|error| Repr::Payload(error).into())
+    }
+
+    /// The activity that failed, when one did.
+    pub fn activity(&self) -> Option<ActivityFailure<'_>> {
+        let own = match &*self.repr {
+            Repr::Activity(ActivityExecutionError::Failed(failure)) => Some(failure),
+            _ => None,
+        };
+        let failure = own.or_else(|| {
+            self.chain().find_map(|error| match error {
+                IncomingError::Activity(failure) => Some(failure),
+                _ => None,
+            })
+        });
+        failure.map(ActivityFailure::of)
+    }
+
+    /// The child workflow that failed, when one did.
+    pub fn child(&self) -> Option<ChildFailure<'_>> {
+        let own = match &*self.repr {
+            Repr::Child(ChildWorkflowExecutionError::Failed(failure)) => Some(&**failure),
+            _ => None,
+        };
+        let failure = own.or_else(|| {
+            self.chain().find_map(|error| match error {
+                IncomingError::ChildWorkflowExecution(failure) => Some(failure),
+                _ => None,
+            })
+        });
+        failure.map(ChildFailure::of)
+    }
+
+    /// The messages below this one, outermost first.
+    pub fn causes(&self) -> impl Iterator<Item = String> + '_ {
+        let mut last = self.repr.to_string();
+        std::iter::successors(self.repr.source(), |error| (*error).source()).filter_map(move |error| {
+            let message = error.to_string();
+            // Wrappers repeat what they wrap.
+            let repeated = last.ends_with(&message);
+            last.clone_from(&message);
+            (!repeated).then_some(message)
+        })
+    }
+
+    /// The wrappers below this one and what they wrap, as they came over the wire.
+    fn chain(&self) -> impl Iterator<Item = &IncomingError> {
+        let first = match &*self.repr {
+            Repr::Activity(ActivityExecutionError::Failed(failure)) => failure.cause(),
+            Repr::Child(ChildWorkflowExecutionError::Failed(failure)) => ChildWorkflowFailureError::cause(failure),
+            Repr::Failure(error) => Some(error),
+            _ => None,
+        };
+        std::iter::successors(first, |error| IncomingError::cause(error))
+    }
+
+    /// What the wrappers of activities and children wrap.
+    fn root(&self) -> Option<&IncomingError> {
+        self.chain().find(|error| match error {
+            IncomingError::Activity(_) | IncomingError::ChildWorkflowExecution(_) => false,
+            // What a handler returned comes in one more, nameless, failure.
+            IncomingError::Application(outer) => {
+                let inner = IncomingError::cause(error).filter(|_| outer.type_name().is_none());
+                inner.is_none_or(|inner| inner.failure().message != error.failure().message)
+            }
+            _ => true,
+        })
+    }
+
+    fn root_failure(&self) -> Option<&ApplicationFailure> {
+        match self.root()? {
+            IncomingError::Application(failure) => Some(failure),
+            _ => None,
+        }
+    }
+
+    fn timeout(&self) -> Option<&TimeoutError> {
+        match self.root()? {
+            IncomingError::Timeout(timeout) => Some(timeout),
+            _ => None,
+        }
+    }
+}
+
+impl<'a> ActivityFailure<'a> {
+    fn of(failure: &'a ActivityFailureError) -> Self {
+        ActivityFailure {
+            name: failure.activity_type().unwrap_or_default(),
+            id: failure.activity_id(),
+            retry_state: failure.retry_state(),
+            worker: failure.identity(),
+        }
+    }
+}
+
+impl<'a> ChildFailure<'a> {
+    fn of(failure: &'a ChildWorkflowFailureError) -> Self {
+        let execution = failure.workflow_execution();
+        ChildFailure {
+            name: failure.workflow_type().unwrap_or_default(),
+            id: execution.map(|execution| execution.workflow_id()).unwrap_or_default(),
+            run_id: execution.map(|execution| execution.run_id()).unwrap_or_default(),
+            retry_state: failure.retry_state(),
+        }
+    }
+}
+
+fn kind_of(error: &IncomingError) -> Kind {
+    match error {
+        IncomingError::Timeout(timeout) => Kind::TimedOut(timeout.timeout_type().into()),
+        IncomingError::Cancelled(_) => Kind::Cancelled,
+        IncomingError::Terminated(_) => Kind::Terminated,
+        IncomingError::Server(_) => Kind::Server,
+        _ => Kind::Application,
+    }
+}
+
+impl From<TimeoutType> for Timeout {
+    fn from(which: TimeoutType) -> Timeout {
+        match which {
+            TimeoutType::ScheduleToStart => Timeout::ScheduleToStart,
+            TimeoutType::StartToClose => Timeout::StartToClose,
+            TimeoutType::ScheduleToClose => Timeout::ScheduleToClose,
+            TimeoutType::Heartbeat => Timeout::Heartbeat,
+            _ => Timeout::Other,
+        }
+    }
+}
+
+/// The last part of a type's path, without generics: what other languages call a failure's type.
+pub(crate) fn type_name<T: ?Sized>() -> &'static str {
+    let full = std::any::type_name::<T>();
+    let path = full.split('<').next().unwrap_or(full);
+    path.rsplit("::").next().unwrap_or(path)
+}
