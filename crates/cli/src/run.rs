@@ -2,6 +2,7 @@
 
 use crate::logging;
 use anyhow::Context;
+use server::ambient::{Clock, Entropy};
 use server::{Server, Settings};
 use std::io::Write;
 use tokio::signal::unix::{SignalKind, signal};
@@ -18,7 +19,8 @@ pub(crate) fn until_signal(settings: Settings, notes: &[String]) -> anyhow::Resu
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
     runtime.block_on(async {
         let mut stop = Stop::listen()?;
-        let server = Server::start(settings.clone()).await?;
+        let annexes = mistral::annex(&settings).into_iter().collect();
+        let server = Server::start_with(settings.clone(), annexes, Clock::System, Entropy::System).await?;
         // Whoever started us may have closed our output; that is no reason to stop.
         let _ = std::io::stdout().write_all(summary(&server, &settings).as_bytes());
 
@@ -71,13 +73,22 @@ fn summary(server: &Server, settings: &Settings) -> String {
         (1, _) => "an API key is needed at both ports".to_owned(),
         (count, _) => format!("one of {count} API keys is needed at both ports"),
     };
-    let namespaces = settings.namespaces.join(", ");
+    let mut namespaces = settings.namespaces.clone();
+    let mut mistral = String::new();
+    if settings.mistral.enabled {
+        let namespace = &settings.mistral.namespace;
+        mistral = format!(", the Mistral Workflows API (in namespace {namespace})");
+        if !namespaces.contains(namespace) {
+            namespaces.push(namespace.clone());
+        }
+    }
+    let namespaces = namespaces.join(", ");
     let (version, grpc, http) = (env!("CARGO_PKG_VERSION"), server.grpc_address(), server.http_address());
     format!(
         "Tradewind {version}\n\
          \n\
          \x20 gRPC        {grpc}         for any Temporal SDK and the temporal command\n\
-         \x20 HTTP        http://{http}  health, metrics\n\
+         \x20 HTTP        http://{http}  health, metrics{mistral}\n\
          \x20 data        {data}\n\
          \x20 namespaces  {namespaces}\n\
          \x20 access      {access}\n\

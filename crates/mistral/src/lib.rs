@@ -1,1 +1,53 @@
 //! The Mistral Workflows HTTP API, over the same engine as the gRPC API.
+//!
+//! Workers of `mistralai-workflows` poll over gRPC like any other and use what is here to introduce themselves
+//! ([`workers`], kept by the [`catalogue`]); clients of `mistralai` start and steer executions ([`executions`]). A
+//! route converts, calls a handler of `server` in process, and converts: what is true of a run is what the engine
+//! says. The packages' own source is the final word on shapes.
+//!
+//! Invariants
+//! - Every answer below our paths that is no success has the shape that both packages parse ([`error`]).
+//! - Nothing is acknowledged before it is durable.
+//! - Payloads are relayed byte for byte; what is encoded is never looked into ([`payload`]).
+
+// Fields that the protocol has deprecated are still sent by SDKs in use and must come through.
+#![allow(deprecated)]
+
+pub mod catalogue;
+pub mod duration;
+pub mod error;
+pub mod executions;
+pub mod extract;
+pub mod limits;
+pub mod payload;
+pub mod platform;
+pub mod schema;
+pub mod time;
+pub mod workers;
+
+pub use error::Error;
+pub use platform::Platform;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use server::{Annex, Settings};
+
+/// What joins the server's HTTP port; nothing where the settings say so.
+pub fn annex(settings: &Settings) -> Option<Annex> {
+    settings.mistral.enabled.then(|| {
+        Annex::new("the Mistral API", async |service, settings| {
+            let platform = Platform::open(service, &settings).await?;
+            Ok(router(platform))
+        })
+    })
+}
+
+fn router(platform: Platform) -> Router {
+    let limit = DefaultBodyLimit::max(platform.service.limits.message_bytes_max);
+    let v1 = Router::new()
+        .merge(workers::routes())
+        .merge(executions::routes())
+        .method_not_allowed_fallback(error::method_not_allowed)
+        .fallback(error::absent);
+    Router::new().nest("/v1/workflows", v1).layer(limit).with_state(platform)
+}

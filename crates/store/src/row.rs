@@ -253,6 +253,14 @@ pub enum RegistryKind {
     TaskQueue = 3,
     /// Key: endpoint id.
     NexusEndpoint = 4,
+    /// Key: the id of a workflow definition. The catalogue of the Mistral API, as the next three.
+    Workflow = 5,
+    /// Key: the id of a registration, which is a version of a definition in a deployment.
+    Registration = 6,
+    /// Key: the deployment's name.
+    Deployment = 7,
+    /// Key: deployment / worker.
+    Worker = 8,
 }
 
 /// What the list of executions shows of a run, and what it can be searched by.

@@ -1,0 +1,103 @@
+//! What every route works with.
+
+use crate::Error;
+use crate::catalogue::liveness::Liveness;
+use crate::catalogue::{Catalogue, Index};
+use api::common::v1::WorkflowExecution;
+use server::{Service, Settings, config};
+use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::sync::Arc;
+use tradewind_core::ids::NamespaceKey;
+use tradewind_core::time::Timestamp;
+use uuid::Uuid;
+
+/// Search attributes that workers write, and those that the platform's own programs may know.
+const SEARCH_ATTRIBUTES: &[&str] = &[
+    "OtelTraceId",
+    "WorkflowName",
+    "UserId",
+    "CustomerId",
+    "WorkspaceId",
+    "OrganizationId",
+    "AllowAutoRemove",
+    "CustomSearchAttributes",
+];
+
+/// The platform on this server. Cheap to clone.
+#[derive(Clone)]
+pub struct Platform {
+    inner: Arc<Inner>,
+}
+
+pub struct Inner {
+    pub service: Arc<Service>,
+    pub settings: config::Mistral,
+    /// Where runs live; `settings.namespace` is its name.
+    pub namespace: NamespaceKey,
+    pub catalogue: Catalogue,
+    pub liveness: Liveness,
+}
+
+impl Deref for Platform {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.inner
+    }
+}
+
+/// Why the platform does not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(transparent)]
+    Namespaces(#[from] server::namespaces::Error),
+    #[error(transparent)]
+    Catalogue(#[from] crate::catalogue::LoadError),
+}
+
+impl Platform {
+    /// Makes sure of the namespace, with the search attributes that workers need, and reads the catalogue.
+    pub async fn open(service: Arc<Service>, settings: &Settings) -> Result<Platform, OpenError> {
+        let mut attributes: BTreeMap<String, String> = settings.search_attributes.clone();
+        for name in SEARCH_ATTRIBUTES {
+            attributes.entry((*name).to_owned()).or_insert_with(|| "Keyword".to_owned());
+        }
+        let settings = settings.mistral.clone();
+        let namespace =
+            server::ensure_namespace(&service, &settings.namespace, settings.retention, &attributes).await?.key;
+        let catalogue = Catalogue::load(service.store.clone(), service.engine.shared().epoch)?;
+        let liveness = Liveness::load(settings.liveness_window, &catalogue.index(), service.clock.now());
+        Ok(Platform { inner: Arc::new(Inner { service, settings, namespace, catalogue, liveness }) })
+    }
+}
+
+impl Inner {
+    pub fn now(&self) -> Timestamp {
+        self.service.clock.now()
+    }
+
+    pub fn index(&self) -> Arc<Index> {
+        self.catalogue.index()
+    }
+
+    /// The one workspace of this server, and the one customer. Stable for the data directory.
+    pub fn workspace_id(&self) -> Uuid {
+        self.service.cluster.id
+    }
+
+    /// The latest run of an execution, as handlers of the other API are told.
+    pub fn latest_run(&self, execution_id: &str) -> Option<WorkflowExecution> {
+        Some(WorkflowExecution { workflow_id: execution_id.to_owned(), run_id: String::new() })
+    }
+
+    /// Reads the store on a thread that may wait.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&store::Store) -> Result<T, store::Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let store = self.service.store.clone();
+        let done = tokio::task::spawn_blocking(move || read(&store)).await;
+        Ok(done.map_err(Error::internal)??)
+    }
+}
