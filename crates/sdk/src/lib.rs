@@ -35,6 +35,7 @@ mod ambient;
 pub mod client;
 pub mod error;
 pub mod payload;
+mod tradewind;
 pub mod value;
 pub mod worker;
 pub mod workflow;
@@ -42,12 +43,14 @@ pub mod workflow;
 pub use client::{Client, ClientError, WorkflowHandle};
 pub use error::{Error, Result};
 pub use sdk_macros::{activity, workflow};
+pub use tradewind::{ADDRESS_VARIABLE, Tradewind, TradewindError};
 pub use worker::{Worker, WorkerError};
 
 /// What almost every file needs: `use tradewind::prelude::*;`.
 pub mod prelude {
     pub use crate::client::{Client, ClientError, WorkflowHandle};
     pub use crate::error::{Error, Kind, Result, Timeout};
+    pub use crate::tradewind::Tradewind;
     pub use crate::worker::Worker;
     pub use crate::workflow::This;
     pub use crate::{activity, workflow};

@@ -87,7 +87,8 @@ impl Door {
         // Counted before it looks whether it may: else a drain could miss it.
         let _counted = self.calls.token();
         if self.service.shutdown.is_cancelled() {
-            return Err(Status::unavailable("the server is shutting down"));
+            // For good, so with a code that clients do not try again on.
+            return Err(Status::failed_precondition("the engine of this process has stopped"));
         }
         let request = request(service, method, headers, message)?;
         let response = match self.methods.clone().oneshot(request).await {

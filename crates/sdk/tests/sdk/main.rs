@@ -1,4 +1,6 @@
 //! The SDK against a server, over the wire: one in this process, or the one that `TRADEWIND_TEST_ADDRESS` names.
 
 mod basics;
+#[cfg(feature = "embedded")]
+mod embedded;
 mod support;

@@ -69,7 +69,7 @@ async fn a_stopping_server_answers_polls_and_refuses_what_comes_later() {
     assert!(polling.await.unwrap().unwrap().task_token.is_empty());
     let message = Bytes::from(GetSystemInfoRequest {}.encode_to_vec());
     let late = door.call(SERVICE, "GetSystemInfo", HeaderMap::new(), message).await.map(|_| ());
-    refused(late, Code::Unavailable, "the server is shutting down");
+    refused(late, Code::FailedPrecondition, "the engine of this process has stopped");
 
     // Everything is on disk, and the directory free for the next one.
     InMemory::start_in(directory).await.server.stop().await;
