@@ -150,7 +150,7 @@ pub fn complete(value: impl Serialize) -> Command {
     let attributes = CompleteWorkflowExecutionCommandAttributes { result: Some(to_payloads(&value)) };
     command(
         CommandType::CompleteWorkflowExecution,
-        CommandAttributes::CompleteWorkflowExecutionCommandAttributes(attributes),
+        CommandAttributes::CompleteWorkflowExecutionCommandAttributes(Box::new(attributes)),
     )
 }
 
@@ -168,16 +168,16 @@ fn schedule(input: &ActivitiesInput, index: u32, eager: bool) -> Command {
         request_eager_execution: eager,
         ..Default::default()
     };
-    command(CommandType::ScheduleActivityTask, CommandAttributes::ScheduleActivityTaskCommandAttributes(attributes))
+    command(
+        CommandType::ScheduleActivityTask,
+        CommandAttributes::ScheduleActivityTaskCommandAttributes(Box::new(attributes)),
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use api::history::v1::{
-        ActivityTaskCompletedEventAttributes, ActivityTaskScheduledEventAttributes,
-        WorkflowExecutionStartedEventAttributes,
-    };
+    use api::history::v1::WorkflowExecutionStartedEventAttributes;
 
     #[test]
     fn activities_are_scheduled_in_large_batches_within_the_limit() {
@@ -216,18 +216,18 @@ mod tests {
 
     fn started(wanted: u32, together: u32) -> HistoryEvent {
         let input = ActivitiesInput { task_queue: "q".into(), wanted, together, eager: true };
-        event(Attributes::WorkflowExecutionStartedEventAttributes(WorkflowExecutionStartedEventAttributes {
+        event(Attributes::WorkflowExecutionStartedEventAttributes(Box::new(WorkflowExecutionStartedEventAttributes {
             input: Some(to_payloads(&input)),
             ..Default::default()
-        }))
+        })))
     }
 
     fn scheduled() -> HistoryEvent {
-        event(Attributes::ActivityTaskScheduledEventAttributes(ActivityTaskScheduledEventAttributes::default()))
+        event(Attributes::ActivityTaskScheduledEventAttributes(Box::default()))
     }
 
     fn completed() -> HistoryEvent {
-        event(Attributes::ActivityTaskCompletedEventAttributes(ActivityTaskCompletedEventAttributes::default()))
+        event(Attributes::ActivityTaskCompletedEventAttributes(Box::default()))
     }
 
     fn event(attributes: Attributes) -> HistoryEvent {

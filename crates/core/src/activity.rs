@@ -76,8 +76,8 @@ pub(crate) fn on_schedule(
 
     let priority = priority_key(command.priority.as_ref());
     let queue = command.task_queue.as_ref().map(|it| it.name.clone()).unwrap_or_default();
-    let scheduled =
-        draft.record(Attributes::ActivityTaskScheduledEventAttributes(ActivityTaskScheduledEventAttributes {
+    let scheduled = draft.record(Attributes::ActivityTaskScheduledEventAttributes(Box::new(
+        ActivityTaskScheduledEventAttributes {
             activity_id: command.activity_id,
             activity_type: command.activity_type,
             task_queue: command.task_queue,
@@ -91,7 +91,8 @@ pub(crate) fn on_schedule(
             retry_policy: command.retry_policy,
             use_workflow_build_id: command.use_workflow_build_id,
             priority: command.priority,
-        }));
+        },
+    )));
     let task = if command.request_eager_execution {
         draft.eager.push(scheduled);
         0
@@ -247,12 +248,12 @@ pub(crate) fn on_request_cancel(
             "invalid history builder state for action: add-activitytask-cancel-requested-event, ScheduledEventID: {scheduled}"
         )));
     }
-    let requested = draft.record(Attributes::ActivityTaskCancelRequestedEventAttributes(
+    let requested = draft.record(Attributes::ActivityTaskCancelRequestedEventAttributes(Box::new(
         ActivityTaskCancelRequestedEventAttributes {
             scheduled_event_id: scheduled,
             workflow_task_completed_event_id: commands.completed,
         },
-    ));
+    )));
     draft.touch(crate::state::ItemRef::Activity(scheduled));
     let Some(activity) = draft.state.activity(scheduled) else {
         // Over already; its closing event waits in the buffer.
@@ -260,13 +261,13 @@ pub(crate) fn on_request_cancel(
     };
     if !matches!(activity.attempt.phase, ActivityPhase::Started { .. }) {
         draft.remove_attempt(scheduled);
-        draft.record(Attributes::ActivityTaskCanceledEventAttributes(ActivityTaskCanceledEventAttributes {
+        draft.record(Attributes::ActivityTaskCanceledEventAttributes(Box::new(ActivityTaskCanceledEventAttributes {
             details: Some(text_payload(NOT_STARTED)),
             latest_cancel_requested_event_id: requested,
             scheduled_event_id: scheduled,
             identity: commands.identity.clone(),
             ..ActivityTaskCanceledEventAttributes::default()
-        }));
+        })));
         commands.wake = true;
     }
     Ok(())
@@ -369,13 +370,13 @@ pub(crate) fn on_complete(
         return Ok(Reply::Done);
     }
     close(draft, &found, |started| {
-        Attributes::ActivityTaskCompletedEventAttributes(ActivityTaskCompletedEventAttributes {
+        Attributes::ActivityTaskCompletedEventAttributes(Box::new(ActivityTaskCompletedEventAttributes {
             result,
             scheduled_event_id: found.facts.scheduled,
             started_event_id: started,
             identity,
             worker_version: None,
-        })
+        }))
     });
     Ok(Reply::Done)
 }
@@ -394,14 +395,14 @@ fn close(draft: &mut Draft<'_>, activity: &Activity, event: impl FnOnce(EventId)
     draft.remove_attempt(scheduled);
     let mut started = 0;
     if let ActivityPhase::Started { at, request_id } = &activity.attempt.phase {
-        let attributes = Attributes::ActivityTaskStartedEventAttributes(ActivityTaskStartedEventAttributes {
+        let attributes = Attributes::ActivityTaskStartedEventAttributes(Box::new(ActivityTaskStartedEventAttributes {
             scheduled_event_id: scheduled,
             identity: activity.attempt.last_worker.clone(),
             request_id: request_id.clone(),
             attempt: activity.attempt.attempt,
             last_failure: activity.attempt.last_failure.as_ref().map(|it| it.0.clone()),
             ..ActivityTaskStartedEventAttributes::default()
-        });
+        }));
         started = draft.record_external(HistoryEvent {
             event_time: Some((*at).into()),
             attributes: Some(attributes),
@@ -420,14 +421,14 @@ fn close_failed(
     identity: String,
 ) {
     close(draft, activity, |started| {
-        Attributes::ActivityTaskFailedEventAttributes(ActivityTaskFailedEventAttributes {
+        Attributes::ActivityTaskFailedEventAttributes(Box::new(ActivityTaskFailedEventAttributes {
             failure: Some(failure),
             scheduled_event_id: activity.facts.scheduled,
             started_event_id: started,
             identity,
             retry_state: retry_state as i32,
             ..ActivityTaskFailedEventAttributes::default()
-        })
+        }))
     });
 }
 
@@ -523,14 +524,14 @@ pub(crate) fn on_cancel(
         ));
     };
     close(draft, &found, |started| {
-        Attributes::ActivityTaskCanceledEventAttributes(ActivityTaskCanceledEventAttributes {
+        Attributes::ActivityTaskCanceledEventAttributes(Box::new(ActivityTaskCanceledEventAttributes {
             details,
             latest_cancel_requested_event_id: requested,
             scheduled_event_id: found.facts.scheduled,
             started_event_id: started,
             identity,
             worker_version: None,
-        })
+        }))
     });
     Ok(Reply::Done)
 }
@@ -608,12 +609,12 @@ fn time_out(draft: &mut Draft<'_>, activity: &Activity, timeout: TimeoutType) {
     };
     failure.cause = activity.attempt.last_failure.as_ref().map(|it| Box::new(it.0.clone()));
     close(draft, activity, |started| {
-        Attributes::ActivityTaskTimedOutEventAttributes(ActivityTaskTimedOutEventAttributes {
+        Attributes::ActivityTaskTimedOutEventAttributes(Box::new(ActivityTaskTimedOutEventAttributes {
             failure: Some(failure),
             scheduled_event_id: activity.facts.scheduled,
             started_event_id: started,
             retry_state: retry_state as i32,
-        })
+        }))
     });
 }
 

@@ -18,13 +18,14 @@ pub(crate) fn on_request(draft: &mut Draft<'_>, request: CancelRequest) -> Resul
         Some((execution, initiated)) => (Some(execution), initiated),
         None => (None, 0),
     };
-    let attributes =
-        Attributes::WorkflowExecutionCancelRequestedEventAttributes(WorkflowExecutionCancelRequestedEventAttributes {
+    let attributes = Attributes::WorkflowExecutionCancelRequestedEventAttributes(Box::new(
+        WorkflowExecutionCancelRequestedEventAttributes {
             cause: request.reason,
             external_initiated_event_id,
             external_workflow_execution,
             identity: request.identity,
-        });
+        },
+    ));
     draft.record_external(HistoryEvent {
         attributes: Some(attributes),
         links: request.links,

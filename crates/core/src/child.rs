@@ -80,7 +80,7 @@ pub(crate) fn on_command(
         priority: command.priority,
         ..StartChildWorkflowExecutionInitiatedEventAttributes::default()
     };
-    let initiated = draft.record(A::StartChildWorkflowExecutionInitiatedEventAttributes(attributes.clone()));
+    let initiated = draft.record(A::StartChildWorkflowExecutionInitiatedEventAttributes(Box::new(attributes.clone())));
     let request_id = draft.env.run_id(initiated as u64);
     draft.transfer(Transfer::StartChild {
         initiated,
@@ -235,7 +235,7 @@ fn record_started(draft: &mut Draft<'_>, initiated: EventId, run_id: Uuid) {
         workflow_type: child.attributes.workflow_type.clone(),
         header: child.attributes.header.clone(),
     };
-    let event = A::ChildWorkflowExecutionStartedEventAttributes(attributes);
+    let event = A::ChildWorkflowExecutionStartedEventAttributes(Box::new(attributes));
     draft.record_external(HistoryEvent { attributes: Some(event), ..HistoryEvent::default() });
 }
 
@@ -258,7 +258,7 @@ pub(crate) fn on_start_failed(
         initiated_event_id: initiated,
         workflow_task_completed_event_id: child.attributes.workflow_task_completed_event_id,
     };
-    let event = A::StartChildWorkflowExecutionFailedEventAttributes(attributes);
+    let event = A::StartChildWorkflowExecutionFailedEventAttributes(Box::new(attributes));
     draft.record_external(HistoryEvent { attributes: Some(event), ..HistoryEvent::default() });
     workflow_task::schedule(draft);
     Ok(Reply::Done)
@@ -287,8 +287,8 @@ pub(crate) fn on_closed(
     let started_event_id = child.started.map_or(0, |(event, _)| event);
     let initiated_event_id = initiated;
     let attributes = match outcome.event.attributes {
-        Some(A::WorkflowExecutionCompletedEventAttributes(it)) => {
-            A::ChildWorkflowExecutionCompletedEventAttributes(ChildWorkflowExecutionCompletedEventAttributes {
+        Some(A::WorkflowExecutionCompletedEventAttributes(it)) => A::ChildWorkflowExecutionCompletedEventAttributes(
+            Box::new(ChildWorkflowExecutionCompletedEventAttributes {
                 result: it.result,
                 namespace,
                 namespace_id,
@@ -296,10 +296,10 @@ pub(crate) fn on_closed(
                 workflow_type,
                 initiated_event_id,
                 started_event_id,
-            })
-        }
+            }),
+        ),
         Some(A::WorkflowExecutionFailedEventAttributes(it)) => {
-            A::ChildWorkflowExecutionFailedEventAttributes(ChildWorkflowExecutionFailedEventAttributes {
+            A::ChildWorkflowExecutionFailedEventAttributes(Box::new(ChildWorkflowExecutionFailedEventAttributes {
                 failure: it.failure,
                 namespace,
                 namespace_id,
@@ -308,10 +308,10 @@ pub(crate) fn on_closed(
                 initiated_event_id,
                 started_event_id,
                 retry_state: it.retry_state,
-            })
+            }))
         }
         Some(A::WorkflowExecutionCanceledEventAttributes(it)) => {
-            A::ChildWorkflowExecutionCanceledEventAttributes(ChildWorkflowExecutionCanceledEventAttributes {
+            A::ChildWorkflowExecutionCanceledEventAttributes(Box::new(ChildWorkflowExecutionCanceledEventAttributes {
                 details: it.details,
                 namespace,
                 namespace_id,
@@ -319,10 +319,10 @@ pub(crate) fn on_closed(
                 workflow_type,
                 initiated_event_id,
                 started_event_id,
-            })
+            }))
         }
         Some(A::WorkflowExecutionTimedOutEventAttributes(it)) => {
-            A::ChildWorkflowExecutionTimedOutEventAttributes(ChildWorkflowExecutionTimedOutEventAttributes {
+            A::ChildWorkflowExecutionTimedOutEventAttributes(Box::new(ChildWorkflowExecutionTimedOutEventAttributes {
                 namespace,
                 namespace_id,
                 workflow_execution,
@@ -330,18 +330,18 @@ pub(crate) fn on_closed(
                 initiated_event_id,
                 started_event_id,
                 retry_state: if it.retry_state == 0 { RetryState::Timeout as i32 } else { it.retry_state },
-            })
+            }))
         }
-        Some(A::WorkflowExecutionTerminatedEventAttributes(_)) => {
-            A::ChildWorkflowExecutionTerminatedEventAttributes(ChildWorkflowExecutionTerminatedEventAttributes {
+        Some(A::WorkflowExecutionTerminatedEventAttributes(_)) => A::ChildWorkflowExecutionTerminatedEventAttributes(
+            Box::new(ChildWorkflowExecutionTerminatedEventAttributes {
                 namespace,
                 namespace_id,
                 workflow_execution,
                 workflow_type,
                 initiated_event_id,
                 started_event_id,
-            })
-        }
+            }),
+        ),
         other => unreachable!("a child's chain cannot end with {other:?}"),
     };
     draft.record_external(HistoryEvent { attributes: Some(attributes), ..HistoryEvent::default() });

@@ -43,11 +43,13 @@ pub(crate) fn on_complete(
     let cause = Cause::BadScheduleActivityAttributes;
     check_size(draft, cause, "CompleteWorkflowExecutionCommandAttributes.Result", command.result.as_ref())?;
     let again = cron_backoff(draft).map(|backoff| (backoff, draft.env.run_id(u64::MAX)));
-    draft.record(Attributes::WorkflowExecutionCompletedEventAttributes(WorkflowExecutionCompletedEventAttributes {
-        result: command.result.clone(),
-        workflow_task_completed_event_id: commands.completed,
-        new_execution_run_id: again.map(|(_, run_id)| run_id.to_string()).unwrap_or_default(),
-    }));
+    draft.record(Attributes::WorkflowExecutionCompletedEventAttributes(Box::new(
+        WorkflowExecutionCompletedEventAttributes {
+            result: command.result.clone(),
+            workflow_task_completed_event_id: commands.completed,
+            new_execution_run_id: again.map(|(_, run_id)| run_id.to_string()).unwrap_or_default(),
+        },
+    )));
     if let Some((backoff, run_id)) = again {
         let continuation = Continuation {
             last_completion_result: command.result,
@@ -71,12 +73,14 @@ pub(crate) fn on_fail(
     };
     check_size(draft, cause, "FailWorkflowExecutionCommandAttributes.Failure", Some(&failure))?;
     let next = Next::after(draft, &failure);
-    draft.record(Attributes::WorkflowExecutionFailedEventAttributes(WorkflowExecutionFailedEventAttributes {
-        failure: Some(failure.clone()),
-        retry_state: next.retry_state as i32,
-        workflow_task_completed_event_id: commands.completed,
-        new_execution_run_id: next.run_id(),
-    }));
+    draft.record(Attributes::WorkflowExecutionFailedEventAttributes(Box::new(
+        WorkflowExecutionFailedEventAttributes {
+            failure: Some(failure.clone()),
+            retry_state: next.retry_state as i32,
+            workflow_task_completed_event_id: commands.completed,
+            new_execution_run_id: next.run_id(),
+        },
+    )));
     next.begin(draft, failure);
     on_closed(draft);
     Ok(())
@@ -163,10 +167,12 @@ pub(crate) fn on_cancel(
     commands.may_close()?;
     let cause = Cause::BadCancelWorkflowExecutionAttributes;
     check_size(draft, cause, "CancelWorkflowExecutionCommandAttributes.Details", command.details.as_ref())?;
-    draft.record(Attributes::WorkflowExecutionCanceledEventAttributes(WorkflowExecutionCanceledEventAttributes {
-        workflow_task_completed_event_id: commands.completed,
-        details: command.details,
-    }));
+    draft.record(Attributes::WorkflowExecutionCanceledEventAttributes(Box::new(
+        WorkflowExecutionCanceledEventAttributes {
+            workflow_task_completed_event_id: commands.completed,
+            details: command.details,
+        },
+    )));
     on_closed(draft);
     Ok(())
 }
@@ -188,9 +194,9 @@ pub(crate) fn terminate(
 ) {
     end_running_task(draft);
     draft.record_with(HistoryEvent {
-        attributes: Some(Attributes::WorkflowExecutionTerminatedEventAttributes(
+        attributes: Some(Attributes::WorkflowExecutionTerminatedEventAttributes(Box::new(
             WorkflowExecutionTerminatedEventAttributes { reason, details, identity },
-        )),
+        ))),
         links,
         ..HistoryEvent::default()
     });
@@ -213,10 +219,12 @@ pub(crate) fn time_out(draft: &mut Draft<'_>) {
     let expired = draft.state.start.execution_expires().is_some_and(|expires| expires <= draft.now());
     let next =
         if expired { Next { retry_state: RetryState::Timeout, again: None } } else { Next::after(draft, &failure) };
-    draft.record(Attributes::WorkflowExecutionTimedOutEventAttributes(WorkflowExecutionTimedOutEventAttributes {
-        retry_state: next.retry_state as i32,
-        new_execution_run_id: next.run_id(),
-    }));
+    draft.record(Attributes::WorkflowExecutionTimedOutEventAttributes(Box::new(
+        WorkflowExecutionTimedOutEventAttributes {
+            retry_state: next.retry_state as i32,
+            new_execution_run_id: next.run_id(),
+        },
+    )));
     next.begin(draft, failure);
     on_closed(draft);
 }

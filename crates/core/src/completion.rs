@@ -246,7 +246,7 @@ fn completed_event(task: &StartedTask, request: &mut Request) -> Attributes {
         .deployment_options
         .as_ref()
         .is_some_and(|it| it.worker_versioning_mode != WorkerVersioningMode::Versioned as i32);
-    Attributes::WorkflowTaskCompletedEventAttributes(WorkflowTaskCompletedEventAttributes {
+    Attributes::WorkflowTaskCompletedEventAttributes(Box::new(WorkflowTaskCompletedEventAttributes {
         scheduled_event_id: task.scheduled,
         started_event_id: task.started,
         identity: request.identity.clone(),
@@ -261,7 +261,7 @@ fn completed_event(task: &StartedTask, request: &mut Request) -> Attributes {
             .map(|it| it.deployment_name.clone())
             .unwrap_or_default(),
         ..WorkflowTaskCompletedEventAttributes::default()
-    })
+    }))
 }
 
 /// A history that has grown past its limits ends the run, so that it cannot grow for ever.
@@ -311,23 +311,23 @@ impl Commands {
             return Err(absent(kind, command.command_type));
         };
         match attributes {
-            C::ScheduleActivityTaskCommandAttributes(it) => activity::on_schedule(draft, self, it)?,
+            C::ScheduleActivityTaskCommandAttributes(it) => activity::on_schedule(draft, self, *it)?,
             C::RequestCancelActivityTaskCommandAttributes(it) => activity::on_request_cancel(draft, self, &it)?,
-            C::StartTimerCommandAttributes(it) => timer::on_start(draft, self, it)?,
-            C::CancelTimerCommandAttributes(it) => timer::on_cancel(draft, self, it)?,
-            C::CompleteWorkflowExecutionCommandAttributes(it) => close::on_complete(draft, self, it)?,
-            C::FailWorkflowExecutionCommandAttributes(it) => close::on_fail(draft, self, it)?,
-            C::CancelWorkflowExecutionCommandAttributes(it) => close::on_cancel(draft, self, it)?,
-            C::ContinueAsNewWorkflowExecutionCommandAttributes(it) => continue_as_new::on_command(draft, self, it)?,
-            C::RequestCancelExternalWorkflowExecutionCommandAttributes(it) => external::on_cancel(draft, self, it)?,
-            C::SignalExternalWorkflowExecutionCommandAttributes(it) => external::on_signal(draft, self, it)?,
+            C::StartTimerCommandAttributes(it) => timer::on_start(draft, self, *it)?,
+            C::CancelTimerCommandAttributes(it) => timer::on_cancel(draft, self, *it)?,
+            C::CompleteWorkflowExecutionCommandAttributes(it) => close::on_complete(draft, self, *it)?,
+            C::FailWorkflowExecutionCommandAttributes(it) => close::on_fail(draft, self, *it)?,
+            C::CancelWorkflowExecutionCommandAttributes(it) => close::on_cancel(draft, self, *it)?,
+            C::ContinueAsNewWorkflowExecutionCommandAttributes(it) => continue_as_new::on_command(draft, self, *it)?,
+            C::RequestCancelExternalWorkflowExecutionCommandAttributes(it) => external::on_cancel(draft, self, *it)?,
+            C::SignalExternalWorkflowExecutionCommandAttributes(it) => external::on_signal(draft, self, *it)?,
             C::UpsertWorkflowSearchAttributesCommandAttributes(it) => {
-                properties::on_search_attributes(draft, self, it)?
+                properties::on_search_attributes(draft, self, *it)?
             }
-            C::ModifyWorkflowPropertiesCommandAttributes(it) => properties::on_memo(draft, self, it)?,
-            C::RecordMarkerCommandAttributes(it) => properties::on_marker(draft, self, it)?,
+            C::ModifyWorkflowPropertiesCommandAttributes(it) => properties::on_memo(draft, self, *it)?,
+            C::RecordMarkerCommandAttributes(it) => properties::on_marker(draft, self, *it)?,
             C::StartChildWorkflowExecutionCommandAttributes(it) => {
-                child::on_command(draft, self, it, command.user_metadata.clone())?;
+                child::on_command(draft, self, *it, command.user_metadata.clone())?;
             }
             C::ProtocolMessageCommandAttributes(it) => {
                 if it.message_id.is_empty() {

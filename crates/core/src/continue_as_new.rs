@@ -60,7 +60,7 @@ pub(crate) fn on_command(
         ContinueAsNewInitiator::Unspecified => ContinueAsNewInitiator::Workflow,
         initiator => initiator,
     };
-    draft.record(Attributes::WorkflowExecutionContinuedAsNewEventAttributes(
+    draft.record(Attributes::WorkflowExecutionContinuedAsNewEventAttributes(Box::new(
         WorkflowExecutionContinuedAsNewEventAttributes {
             new_execution_run_id: run_id.to_string(),
             workflow_type: command.workflow_type.clone(),
@@ -78,7 +78,7 @@ pub(crate) fn on_command(
             search_attributes: command.search_attributes.clone(),
             ..WorkflowExecutionContinuedAsNewEventAttributes::default()
         },
-    ));
+    )));
     let continuation = Continuation {
         run_id,
         initiator,

@@ -114,7 +114,7 @@ pub(crate) fn on_signal(
             ),
         ));
     }
-    let initiated = draft.record(Attributes::SignalExternalWorkflowExecutionInitiatedEventAttributes(
+    let initiated = draft.record(Attributes::SignalExternalWorkflowExecutionInitiatedEventAttributes(Box::new(
         SignalExternalWorkflowExecutionInitiatedEventAttributes {
             workflow_task_completed_event_id: commands.completed,
             namespace: draft.env.namespace.name.clone(),
@@ -126,7 +126,7 @@ pub(crate) fn on_signal(
             child_workflow_only: command.child_workflow_only,
             header: command.header.clone(),
         },
-    ));
+    )));
     draft.touch(ItemRef::ExternalSignal(initiated));
     let request_id = draft.env.run_id(initiated as u64);
     draft.transfer(Transfer::SignalExternal {
@@ -176,7 +176,7 @@ pub(crate) fn on_cancel(
         ));
     }
     let target = WorkflowExecution { workflow_id: command.workflow_id, run_id: command.run_id };
-    let initiated = draft.record(Attributes::RequestCancelExternalWorkflowExecutionInitiatedEventAttributes(
+    let initiated = draft.record(Attributes::RequestCancelExternalWorkflowExecutionInitiatedEventAttributes(Box::new(
         RequestCancelExternalWorkflowExecutionInitiatedEventAttributes {
             workflow_task_completed_event_id: commands.completed,
             namespace: draft.env.namespace.name.clone(),
@@ -186,7 +186,7 @@ pub(crate) fn on_cancel(
             child_workflow_only: command.child_workflow_only,
             reason: command.reason.clone(),
         },
-    ));
+    )));
     draft.touch(ItemRef::ExternalCancel(initiated));
     let request_id = draft.env.run_id(initiated as u64);
     draft.transfer(Transfer::CancelExternal {
@@ -220,14 +220,16 @@ pub(crate) fn on_signaled(
     };
     let (namespace, namespace_id) = (draft.env.namespace.name.clone(), draft.env.namespace.id.clone());
     let attributes = match failed {
-        None => A::ExternalWorkflowExecutionSignaledEventAttributes(ExternalWorkflowExecutionSignaledEventAttributes {
-            initiated_event_id: initiated,
-            namespace,
-            namespace_id,
-            workflow_execution: target(&external),
-            control: external.control.clone(),
-        }),
-        Some(cause) => A::SignalExternalWorkflowExecutionFailedEventAttributes(
+        None => A::ExternalWorkflowExecutionSignaledEventAttributes(Box::new(
+            ExternalWorkflowExecutionSignaledEventAttributes {
+                initiated_event_id: initiated,
+                namespace,
+                namespace_id,
+                workflow_execution: target(&external),
+                control: external.control.clone(),
+            },
+        )),
+        Some(cause) => A::SignalExternalWorkflowExecutionFailedEventAttributes(Box::new(
             SignalExternalWorkflowExecutionFailedEventAttributes {
                 cause: cause as i32,
                 workflow_task_completed_event_id: external.task_completed,
@@ -237,7 +239,7 @@ pub(crate) fn on_signaled(
                 initiated_event_id: initiated,
                 control: external.control.clone(),
             },
-        ),
+        )),
     };
     answer(draft, attributes, ItemRef::ExternalSignal(initiated))
 }
@@ -259,15 +261,15 @@ pub(crate) fn on_canceled(
     };
     let (namespace, namespace_id) = (draft.env.namespace.name.clone(), draft.env.namespace.id.clone());
     let attributes = match failed {
-        None => A::ExternalWorkflowExecutionCancelRequestedEventAttributes(
+        None => A::ExternalWorkflowExecutionCancelRequestedEventAttributes(Box::new(
             ExternalWorkflowExecutionCancelRequestedEventAttributes {
                 initiated_event_id: initiated,
                 namespace,
                 namespace_id,
                 workflow_execution: target(&external),
             },
-        ),
-        Some(cause) => A::RequestCancelExternalWorkflowExecutionFailedEventAttributes(
+        )),
+        Some(cause) => A::RequestCancelExternalWorkflowExecutionFailedEventAttributes(Box::new(
             RequestCancelExternalWorkflowExecutionFailedEventAttributes {
                 cause: cause as i32,
                 workflow_task_completed_event_id: external.task_completed,
@@ -277,7 +279,7 @@ pub(crate) fn on_canceled(
                 initiated_event_id: initiated,
                 control: external.control.clone(),
             },
-        ),
+        )),
     };
     answer(draft, attributes, ItemRef::ExternalCancel(initiated))
 }

@@ -44,7 +44,7 @@ pub fn fold(state: &mut MutableState, event: &HistoryEvent) {
             let facts = ActivityFacts {
                 scheduled: id,
                 scheduled_at: at,
-                attributes: Proto(it.clone()),
+                attributes: Proto((**it).clone()),
                 cancel_requested: None,
             };
             recorded.activities.insert(id, Arc::new(facts));
@@ -72,7 +72,7 @@ pub fn fold(state: &mut MutableState, event: &HistoryEvent) {
         A::WorkflowExecutionSignaledEventAttributes(_) => recorded.progress.signal_count += 1,
         A::WorkflowExecutionCancelRequestedEventAttributes(_) => recorded.progress.cancel_requested = true,
         A::StartChildWorkflowExecutionInitiatedEventAttributes(it) => {
-            let child = Child { initiated: id, attributes: Proto(it.clone()), started: None };
+            let child = Child { initiated: id, attributes: Proto((**it).clone()), started: None };
             recorded.children.insert(id, Arc::new(child));
         }
         A::ChildWorkflowExecutionStartedEventAttributes(it) => {

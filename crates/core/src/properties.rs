@@ -58,13 +58,13 @@ pub(crate) fn on_marker(
             ),
         ));
     }
-    draft.record(Attributes::MarkerRecordedEventAttributes(MarkerRecordedEventAttributes {
+    draft.record(Attributes::MarkerRecordedEventAttributes(Box::new(MarkerRecordedEventAttributes {
         marker_name: command.marker_name,
         details: command.details,
         workflow_task_completed_event_id: commands.completed,
         header: command.header,
         failure: command.failure,
-    }));
+    })));
     Ok(())
 }
 
@@ -83,12 +83,12 @@ pub(crate) fn on_search_attributes(
     let namespace = draft.env.namespace;
     search_attributes::decode(&upserted, &namespace.name, &namespace.search_attributes, draft.env.limits)
         .map_err(|refused| bad(refused.to_string()))?;
-    draft.record(Attributes::UpsertWorkflowSearchAttributesEventAttributes(
+    draft.record(Attributes::UpsertWorkflowSearchAttributesEventAttributes(Box::new(
         UpsertWorkflowSearchAttributesEventAttributes {
             workflow_task_completed_event_id: commands.completed,
             search_attributes: Some(upserted),
         },
-    ));
+    )));
     draft.touch(ItemRef::SearchAttributes);
     draft.step.visibility = true;
     Ok(())
@@ -116,10 +116,12 @@ pub(crate) fn on_memo(
             format!("ModifyWorkflowPropertiesCommandAttributes exceeds size limit. Size={bytes} Limit={limit}"),
         ));
     }
-    draft.record(Attributes::WorkflowPropertiesModifiedEventAttributes(WorkflowPropertiesModifiedEventAttributes {
-        workflow_task_completed_event_id: commands.completed,
-        upserted_memo: Some(memo),
-    }));
+    draft.record(Attributes::WorkflowPropertiesModifiedEventAttributes(Box::new(
+        WorkflowPropertiesModifiedEventAttributes {
+            workflow_task_completed_event_id: commands.completed,
+            upserted_memo: Some(memo),
+        },
+    )));
     draft.touch(ItemRef::Memo);
     draft.step.visibility = true;
     Ok(())

@@ -44,15 +44,16 @@ fn check_limit(draft: &Draft<'_>) -> Result<(), Rejection> {
 
 /// Records the signal, without asking for a workflow task.
 pub(crate) fn record(draft: &mut Draft<'_>, signal: Signal) {
-    let attributes = Attributes::WorkflowExecutionSignaledEventAttributes(WorkflowExecutionSignaledEventAttributes {
-        signal_name: signal.name,
-        input: signal.input,
-        identity: signal.identity,
-        header: signal.header,
-        external_workflow_execution: signal.external,
-        request_id: signal.request_id,
-        ..WorkflowExecutionSignaledEventAttributes::default()
-    });
+    let attributes =
+        Attributes::WorkflowExecutionSignaledEventAttributes(Box::new(WorkflowExecutionSignaledEventAttributes {
+            signal_name: signal.name,
+            input: signal.input,
+            identity: signal.identity,
+            header: signal.header,
+            external_workflow_execution: signal.external,
+            request_id: signal.request_id,
+            ..WorkflowExecutionSignaledEventAttributes::default()
+        }));
     draft.record_external(HistoryEvent {
         attributes: Some(attributes),
         links: signal.links,

@@ -62,7 +62,7 @@ pub fn begin(begin: Begin, env: &Env<'_>) -> (MutableState, Step) {
     let expires = draft.state.start.run_expires();
     draft.move_deadline(None, expires, Deadline::Run);
     draft.record_with(HistoryEvent {
-        attributes: Some(Attributes::WorkflowExecutionStartedEventAttributes(event)),
+        attributes: Some(Attributes::WorkflowExecutionStartedEventAttributes(Box::new(event))),
         user_metadata: begin.user_metadata,
         links: begin.links,
         ..HistoryEvent::default()
@@ -105,7 +105,7 @@ pub fn restore(namespace: crate::ids::NamespaceKey, run_id: Uuid, event: History
         workflow_id: attributes.workflow_id.clone(),
         run_id,
         started_at,
-        event: attributes,
+        event: *attributes,
         user_metadata: event.user_metadata,
     })
 }
@@ -292,13 +292,13 @@ pub(crate) fn on_attach(
     draft.step.durable = true;
     if event {
         draft.record_external(HistoryEvent {
-            attributes: Some(Attributes::WorkflowExecutionOptionsUpdatedEventAttributes(
+            attributes: Some(Attributes::WorkflowExecutionOptionsUpdatedEventAttributes(Box::new(
                 WorkflowExecutionOptionsUpdatedEventAttributes {
                     attached_request_id: request_id,
                     identity,
                     ..WorkflowExecutionOptionsUpdatedEventAttributes::default()
                 },
-            )),
+            ))),
             worker_may_ignore: true,
             ..HistoryEvent::default()
         });

@@ -42,11 +42,11 @@ pub(crate) fn on_start(
             format!("invalid history builder state for action: add-timer-started-event, TimerID: {id}"),
         ));
     }
-    draft.record(Attributes::TimerStartedEventAttributes(TimerStartedEventAttributes {
+    draft.record(Attributes::TimerStartedEventAttributes(Box::new(TimerStartedEventAttributes {
         timer_id: id.clone(),
         start_to_fire_timeout: command.start_to_fire_timeout,
         workflow_task_completed_event_id: commands.completed,
-    }));
+    })));
     let fires_at = draft.state.recorded.timers[&id].fires_at;
     draft.move_deadline(None, Some(fires_at), Deadline::Timer(id.clone()));
     draft.touch(ItemRef::Timer(id));
@@ -72,12 +72,12 @@ pub(crate) fn on_cancel(
         Some(_) => commands.waiting = draft.has_buffered(),
         None => draft.move_deadline(Some(timer.fires_at), None, Deadline::Timer(id.clone())),
     }
-    draft.record(Attributes::TimerCanceledEventAttributes(TimerCanceledEventAttributes {
+    draft.record(Attributes::TimerCanceledEventAttributes(Box::new(TimerCanceledEventAttributes {
         timer_id: id.clone(),
         started_event_id: timer.started,
         workflow_task_completed_event_id: commands.completed,
         identity: commands.identity.clone(),
-    }));
+    })));
     draft.touch(ItemRef::Timer(id));
     Ok(())
 }
@@ -99,10 +99,10 @@ pub(crate) fn on_deadline(draft: &mut Draft<'_>, id: String) {
     let timer = draft.state.recorded.timers.get(&id).cloned().expect("an open timer has a deadline");
     draft.move_deadline(Some(timer.fires_at), None, Deadline::Timer(id.clone()));
     draft.touch(ItemRef::Timer(id.clone()));
-    let fired = Attributes::TimerFiredEventAttributes(TimerFiredEventAttributes {
+    let fired = Attributes::TimerFiredEventAttributes(Box::new(TimerFiredEventAttributes {
         timer_id: id,
         started_event_id: timer.started,
-    });
+    }));
     draft.record_external(HistoryEvent { attributes: Some(fired), ..HistoryEvent::default() });
     workflow_task::schedule(draft);
 }

@@ -230,14 +230,14 @@ fn accept(draft: &mut Draft<'_>, id: &str, acceptance: Acceptance) -> Result<(),
         }
         (None, None) => return Err(not_found(id)),
     };
-    draft.record(Attributes::WorkflowExecutionUpdateAcceptedEventAttributes(
+    draft.record(Attributes::WorkflowExecutionUpdateAcceptedEventAttributes(Box::new(
         WorkflowExecutionUpdateAcceptedEventAttributes {
             protocol_instance_id: id.to_owned(),
             accepted_request_message_id: acceptance.accepted_request_message_id,
             accepted_request_sequencing_event_id: acceptance.accepted_request_sequencing_event_id,
             accepted_request: Some(request),
         },
-    ));
+    )));
     draft.touch(ItemRef::Update(id.to_owned()));
     draft.step.notices.push(Notice::UpdateAccepted { id: id.to_owned() });
     Ok(())
@@ -253,13 +253,13 @@ fn complete(draft: &mut Draft<'_>, id: &str, response: Response) -> Result<(), B
     if update.completed.is_some() {
         return Err(bad(format!("invalid state transition attempted for Update {id}: completed twice")));
     }
-    draft.record(Attributes::WorkflowExecutionUpdateCompletedEventAttributes(
+    draft.record(Attributes::WorkflowExecutionUpdateCompletedEventAttributes(Box::new(
         WorkflowExecutionUpdateCompletedEventAttributes {
             meta: response.meta,
             accepted_event_id: update.accepted,
             outcome: Some(outcome.clone()),
         },
-    ));
+    )));
     draft.touch(ItemRef::Update(id.to_owned()));
     draft.step.notices.push(Notice::UpdateCompleted { id: id.to_owned(), outcome });
     Ok(())

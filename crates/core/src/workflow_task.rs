@@ -119,15 +119,15 @@ fn queue_shown(draft: &Draft<'_>, attempt: i32) -> TaskQueue {
 }
 
 fn scheduled_event(draft: &Draft<'_>, start_to_close: Duration, attempt: i32) -> Attributes {
-    Attributes::WorkflowTaskScheduledEventAttributes(WorkflowTaskScheduledEventAttributes {
+    Attributes::WorkflowTaskScheduledEventAttributes(Box::new(WorkflowTaskScheduledEventAttributes {
         task_queue: Some(queue_shown(draft, attempt)),
         start_to_close_timeout: wire(start_to_close),
         attempt,
-    })
+    }))
 }
 
 fn started_event(task: &StartedTask) -> Attributes {
-    Attributes::WorkflowTaskStartedEventAttributes(WorkflowTaskStartedEventAttributes {
+    Attributes::WorkflowTaskStartedEventAttributes(Box::new(WorkflowTaskStartedEventAttributes {
         scheduled_event_id: task.scheduled,
         identity: task.identity.clone(),
         request_id: task.request_id.clone(),
@@ -135,7 +135,7 @@ fn started_event(task: &StartedTask) -> Attributes {
         suggest_continue_as_new_reasons: task.suggest_continue_as_new.clone(),
         history_size_bytes: task.history_bytes,
         ..WorkflowTaskStartedEventAttributes::default()
-    })
+    }))
 }
 
 /// What a reader of history sees of a task that history does not hold yet.
@@ -170,7 +170,7 @@ fn unrecorded_scheduled(
         event_time: Some(at.into()),
         event_type: EventType::WorkflowTaskScheduled as i32,
         task_id: id,
-        attributes: Some(Attributes::WorkflowTaskScheduledEventAttributes(attributes)),
+        attributes: Some(Attributes::WorkflowTaskScheduledEventAttributes(Box::new(attributes))),
         ..HistoryEvent::default()
     }
 }
@@ -386,7 +386,7 @@ pub(crate) fn fail(
     }
     draft.set_workflow_task(WorkflowTask::None);
     if task.class == TaskClass::Normal {
-        draft.record(Attributes::WorkflowTaskFailedEventAttributes(WorkflowTaskFailedEventAttributes {
+        draft.record(Attributes::WorkflowTaskFailedEventAttributes(Box::new(WorkflowTaskFailedEventAttributes {
             scheduled_event_id: task.scheduled,
             started_event_id: task.started,
             cause: cause as i32,
@@ -394,7 +394,7 @@ pub(crate) fn fail(
             identity,
             binary_checksum,
             ..WorkflowTaskFailedEventAttributes::default()
-        }));
+        })));
     }
     if cause == Cause::UnhandledCommand {
         // The worker did nothing wrong: something arrived while it was closing the run.
@@ -456,11 +456,13 @@ pub(crate) fn on_timeout(draft: &mut Draft<'_>) {
                 });
             }
             draft.set_workflow_task(WorkflowTask::None);
-            draft.record(Attributes::WorkflowTaskTimedOutEventAttributes(WorkflowTaskTimedOutEventAttributes {
-                scheduled_event_id: task.scheduled,
-                started_event_id: 0,
-                timeout_type: TimeoutType::ScheduleToStart as i32,
-            }));
+            draft.record(Attributes::WorkflowTaskTimedOutEventAttributes(Box::new(
+                WorkflowTaskTimedOutEventAttributes {
+                    scheduled_event_id: task.scheduled,
+                    started_event_id: 0,
+                    timeout_type: TimeoutType::ScheduleToStart as i32,
+                },
+            )));
             let state = draft.task();
             state.sticky = None;
             state.attempt = 1;
@@ -483,11 +485,11 @@ pub(crate) fn time_out_started(draft: &mut Draft<'_>, mut task: StartedTask) {
     }
     draft.set_workflow_task(WorkflowTask::None);
     if task.class == TaskClass::Normal {
-        draft.record(Attributes::WorkflowTaskTimedOutEventAttributes(WorkflowTaskTimedOutEventAttributes {
+        draft.record(Attributes::WorkflowTaskTimedOutEventAttributes(Box::new(WorkflowTaskTimedOutEventAttributes {
             scheduled_event_id: task.scheduled,
             started_event_id: task.started,
             timeout_type: TimeoutType::StartToClose as i32,
-        }));
+        })));
     }
     count_failure(draft, "WorkflowTaskTimedOut", "WorkflowTaskTimedOutCauseStartToClose");
 }

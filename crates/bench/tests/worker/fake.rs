@@ -173,9 +173,9 @@ impl WorkflowService for FakeServer {
                     open: HashMap::new(),
                     closed: watch::Sender::new(false),
                 };
-                run.record(Attributes::WorkflowExecutionStartedEventAttributes(
+                run.record(Attributes::WorkflowExecutionStartedEventAttributes(Box::new(
                     history::WorkflowExecutionStartedEventAttributes { input: start.input, ..Default::default() },
-                ));
+                )));
                 self.wake(&run_id, &mut run);
                 self.current.lock().insert(start.workflow_id, run_id.clone());
                 runs.insert(run_id.clone(), run);
@@ -257,12 +257,12 @@ impl WorkflowService for FakeServer {
                         }
                     }
                     Some(CommandAttributes::CompleteWorkflowExecutionCommandAttributes(complete)) => {
-                        run.record(Attributes::WorkflowExecutionCompletedEventAttributes(
+                        run.record(Attributes::WorkflowExecutionCompletedEventAttributes(Box::new(
                             history::WorkflowExecutionCompletedEventAttributes {
                                 result: complete.result,
                                 ..Default::default()
                             },
-                        ));
+                        )));
                         run.closed.send_replace(true);
                     }
                     other => return Err(Status::invalid_argument(format!("unknown command {other:?}"))),

@@ -287,7 +287,7 @@ impl Next<'_> {
                 request_eager_execution: self.input.number.is_multiple_of(2),
                 ..Default::default()
             };
-            let attributes = CommandAttributes::ScheduleActivityTaskCommandAttributes(attributes);
+            let attributes = CommandAttributes::ScheduleActivityTaskCommandAttributes(Box::new(attributes));
             self.commands.push(command(CommandType::ScheduleActivityTask, attributes));
         }
         self.run.activities.contains_key(id)
@@ -299,7 +299,7 @@ impl Next<'_> {
                 timer_id: id.to_owned(),
                 start_to_fire_timeout: Some(wire_duration(Duration::from_millis(ms))),
             };
-            let attributes = CommandAttributes::StartTimerCommandAttributes(attributes);
+            let attributes = CommandAttributes::StartTimerCommandAttributes(Box::new(attributes));
             self.commands.push(command(CommandType::StartTimer, attributes));
         }
         self.run.timers_fired.contains(id)
@@ -323,7 +323,7 @@ impl Next<'_> {
                 workflow_task_timeout: Some(wire_duration(TASK_TIMEOUT)),
                 ..Default::default()
             };
-            let attributes = CommandAttributes::StartChildWorkflowExecutionCommandAttributes(attributes);
+            let attributes = CommandAttributes::StartChildWorkflowExecutionCommandAttributes(Box::new(attributes));
             self.commands.push(command(CommandType::StartChildWorkflowExecution, attributes));
         } else if self.run.child_started && !self.run.child_signal_initiated {
             let attributes = SignalExternalWorkflowExecutionCommandAttributes {
@@ -333,7 +333,7 @@ impl Next<'_> {
                 child_workflow_only: true,
                 ..Default::default()
             };
-            let attributes = CommandAttributes::SignalExternalWorkflowExecutionCommandAttributes(attributes);
+            let attributes = CommandAttributes::SignalExternalWorkflowExecutionCommandAttributes(Box::new(attributes));
             self.commands.push(command(CommandType::SignalExternalWorkflowExecution, attributes));
         }
         self.run.child.is_some() && self.run.child_signaled

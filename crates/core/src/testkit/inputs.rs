@@ -20,9 +20,8 @@ use api::{
     enums::v1::{CommandType, ParentClosePolicy},
     failure::v1::{ApplicationFailureInfo, CanceledFailureInfo, Failure, failure::FailureInfo},
     history::v1::{
-        HistoryEvent, WorkflowExecutionCanceledEventAttributes, WorkflowExecutionCompletedEventAttributes,
-        WorkflowExecutionFailedEventAttributes, WorkflowExecutionTerminatedEventAttributes,
-        WorkflowExecutionTimedOutEventAttributes, history_event::Attributes as A,
+        HistoryEvent, WorkflowExecutionCompletedEventAttributes, WorkflowExecutionFailedEventAttributes,
+        history_event::Attributes as A,
     },
     protocol::v1::Message,
     taskqueue::v1::TaskQueue,
@@ -183,17 +182,17 @@ pub(crate) fn bare(kind: CommandType) -> Command {
 pub(crate) fn start_timer(id: &str, after: Duration) -> Command {
     command(
         CommandType::StartTimer,
-        C::StartTimerCommandAttributes(StartTimerCommandAttributes {
+        C::StartTimerCommandAttributes(Box::new(StartTimerCommandAttributes {
             timer_id: id.into(),
             start_to_fire_timeout: wire(after),
-        }),
+        })),
     )
 }
 
 pub(crate) fn cancel_timer(id: &str) -> Command {
     command(
         CommandType::CancelTimer,
-        C::CancelTimerCommandAttributes(CancelTimerCommandAttributes { timer_id: id.into() }),
+        C::CancelTimerCommandAttributes(Box::new(CancelTimerCommandAttributes { timer_id: id.into() })),
     )
 }
 
@@ -214,15 +213,15 @@ pub(crate) fn schedule_activity_with(
         ..ScheduleActivityTaskCommandAttributes::default()
     };
     change(&mut attributes);
-    command(CommandType::ScheduleActivityTask, C::ScheduleActivityTaskCommandAttributes(attributes))
+    command(CommandType::ScheduleActivityTask, C::ScheduleActivityTaskCommandAttributes(Box::new(attributes)))
 }
 
 pub(crate) fn cancel_activity(scheduled_event_id: i64) -> Command {
     command(
         CommandType::RequestCancelActivityTask,
-        C::RequestCancelActivityTaskCommandAttributes(RequestCancelActivityTaskCommandAttributes {
+        C::RequestCancelActivityTaskCommandAttributes(Box::new(RequestCancelActivityTaskCommandAttributes {
             scheduled_event_id,
-        }),
+        })),
     )
 }
 
@@ -233,23 +232,25 @@ pub(crate) fn complete_workflow() -> Command {
 pub(crate) fn complete_workflow_with(result: Option<Payloads>) -> Command {
     command(
         CommandType::CompleteWorkflowExecution,
-        C::CompleteWorkflowExecutionCommandAttributes(CompleteWorkflowExecutionCommandAttributes { result }),
+        C::CompleteWorkflowExecutionCommandAttributes(Box::new(CompleteWorkflowExecutionCommandAttributes { result })),
     )
 }
 
 pub(crate) fn fail_workflow(failure: Failure) -> Command {
     command(
         CommandType::FailWorkflowExecution,
-        C::FailWorkflowExecutionCommandAttributes(FailWorkflowExecutionCommandAttributes { failure: Some(failure) }),
+        C::FailWorkflowExecutionCommandAttributes(Box::new(FailWorkflowExecutionCommandAttributes {
+            failure: Some(failure),
+        })),
     )
 }
 
 pub(crate) fn cancel_workflow() -> Command {
     command(
         CommandType::CancelWorkflowExecution,
-        C::CancelWorkflowExecutionCommandAttributes(CancelWorkflowExecutionCommandAttributes {
+        C::CancelWorkflowExecutionCommandAttributes(Box::new(CancelWorkflowExecutionCommandAttributes {
             details: Some(payloads("cancelled")),
-        }),
+        })),
     )
 }
 
@@ -265,17 +266,17 @@ pub(crate) fn continue_as_new_with(
         ..ContinueAsNewWorkflowExecutionCommandAttributes::default()
     };
     change(&mut attributes);
-    let attributes = C::ContinueAsNewWorkflowExecutionCommandAttributes(attributes);
+    let attributes = C::ContinueAsNewWorkflowExecutionCommandAttributes(Box::new(attributes));
     command(CommandType::ContinueAsNewWorkflowExecution, attributes)
 }
 
 pub(crate) fn record_marker(name: &str) -> Command {
     command(
         CommandType::RecordMarker,
-        C::RecordMarkerCommandAttributes(RecordMarkerCommandAttributes {
+        C::RecordMarkerCommandAttributes(Box::new(RecordMarkerCommandAttributes {
             marker_name: name.into(),
             ..RecordMarkerCommandAttributes::default()
-        }),
+        })),
     )
 }
 
@@ -283,9 +284,9 @@ pub(crate) fn upsert_memo(key: &str, value: Payload) -> Command {
     let memo = Memo { fields: [(key.to_owned(), value)].into() };
     command(
         CommandType::ModifyWorkflowProperties,
-        C::ModifyWorkflowPropertiesCommandAttributes(ModifyWorkflowPropertiesCommandAttributes {
+        C::ModifyWorkflowPropertiesCommandAttributes(Box::new(ModifyWorkflowPropertiesCommandAttributes {
             upserted_memo: Some(memo),
-        }),
+        })),
     )
 }
 
@@ -293,9 +294,9 @@ pub(crate) fn upsert_search_attribute(key: &str, json: &str) -> Command {
     let attributes = SearchAttributes { indexed_fields: [(key.to_owned(), payload(json))].into() };
     command(
         CommandType::UpsertWorkflowSearchAttributes,
-        C::UpsertWorkflowSearchAttributesCommandAttributes(UpsertWorkflowSearchAttributesCommandAttributes {
+        C::UpsertWorkflowSearchAttributesCommandAttributes(Box::new(UpsertWorkflowSearchAttributesCommandAttributes {
             search_attributes: Some(attributes),
-        }),
+        })),
     )
 }
 
@@ -314,7 +315,10 @@ pub(crate) fn start_child_with(
         ..StartChildWorkflowExecutionCommandAttributes::default()
     };
     change(&mut attributes);
-    command(CommandType::StartChildWorkflowExecution, C::StartChildWorkflowExecutionCommandAttributes(attributes))
+    command(
+        CommandType::StartChildWorkflowExecution,
+        C::StartChildWorkflowExecutionCommandAttributes(Box::new(attributes)),
+    )
 }
 
 pub(crate) fn start_child_closing(workflow_id: &str, policy: ParentClosePolicy) -> Command {
@@ -324,24 +328,26 @@ pub(crate) fn start_child_closing(workflow_id: &str, policy: ParentClosePolicy) 
 pub(crate) fn signal_external(workflow_id: &str) -> Command {
     command(
         CommandType::SignalExternalWorkflowExecution,
-        C::SignalExternalWorkflowExecutionCommandAttributes(SignalExternalWorkflowExecutionCommandAttributes {
-            execution: Some(execution(workflow_id, None)),
-            signal_name: "hello".into(),
-            ..SignalExternalWorkflowExecutionCommandAttributes::default()
-        }),
+        C::SignalExternalWorkflowExecutionCommandAttributes(Box::new(
+            SignalExternalWorkflowExecutionCommandAttributes {
+                execution: Some(execution(workflow_id, None)),
+                signal_name: "hello".into(),
+                ..SignalExternalWorkflowExecutionCommandAttributes::default()
+            },
+        )),
     )
 }
 
 pub(crate) fn cancel_external(workflow_id: &str) -> Command {
     command(
         CommandType::RequestCancelExternalWorkflowExecution,
-        C::RequestCancelExternalWorkflowExecutionCommandAttributes(
+        C::RequestCancelExternalWorkflowExecutionCommandAttributes(Box::new(
             RequestCancelExternalWorkflowExecutionCommandAttributes {
                 workflow_id: workflow_id.into(),
                 reason: "enough".into(),
                 ..RequestCancelExternalWorkflowExecutionCommandAttributes::default()
             },
-        ),
+        )),
     )
 }
 
@@ -349,7 +355,9 @@ pub(crate) fn cancel_external(workflow_id: &str) -> Command {
 pub(crate) fn message_here(message: &Message) -> Command {
     command(
         CommandType::ProtocolMessage,
-        C::ProtocolMessageCommandAttributes(ProtocolMessageCommandAttributes { message_id: message.id.clone() }),
+        C::ProtocolMessageCommandAttributes(Box::new(ProtocolMessageCommandAttributes {
+            message_id: message.id.clone(),
+        })),
     )
 }
 
@@ -406,29 +414,29 @@ pub(crate) fn child_closed(initiated: i64, workflow_id: &str, run_id: Uuid, outc
 }
 
 pub(crate) fn completed() -> A {
-    A::WorkflowExecutionCompletedEventAttributes(WorkflowExecutionCompletedEventAttributes {
+    A::WorkflowExecutionCompletedEventAttributes(Box::new(WorkflowExecutionCompletedEventAttributes {
         result: Some(payloads("child's result")),
         ..WorkflowExecutionCompletedEventAttributes::default()
-    })
+    }))
 }
 
 pub(crate) fn failed() -> A {
-    A::WorkflowExecutionFailedEventAttributes(WorkflowExecutionFailedEventAttributes {
+    A::WorkflowExecutionFailedEventAttributes(Box::new(WorkflowExecutionFailedEventAttributes {
         failure: Some(application_failure("child broke")),
         ..WorkflowExecutionFailedEventAttributes::default()
-    })
+    }))
 }
 
 pub(crate) fn canceled() -> A {
-    A::WorkflowExecutionCanceledEventAttributes(WorkflowExecutionCanceledEventAttributes::default())
+    A::WorkflowExecutionCanceledEventAttributes(Box::default())
 }
 
 pub(crate) fn timed_out() -> A {
-    A::WorkflowExecutionTimedOutEventAttributes(WorkflowExecutionTimedOutEventAttributes::default())
+    A::WorkflowExecutionTimedOutEventAttributes(Box::default())
 }
 
 pub(crate) fn terminated() -> A {
-    A::WorkflowExecutionTerminatedEventAttributes(WorkflowExecutionTerminatedEventAttributes::default())
+    A::WorkflowExecutionTerminatedEventAttributes(Box::default())
 }
 
 /// A duration of the wire, as text; nothing for zero.

@@ -318,13 +318,16 @@ pub fn text(text: &str) -> Payloads {
 
 pub fn complete() -> Command {
     let attributes = CompleteWorkflowExecutionCommandAttributes { result: Some(text("done")) };
-    command(CommandType::CompleteWorkflowExecution, Attributes::CompleteWorkflowExecutionCommandAttributes(attributes))
+    command(
+        CommandType::CompleteWorkflowExecution,
+        Attributes::CompleteWorkflowExecutionCommandAttributes(Box::new(attributes)),
+    )
 }
 
 pub fn timer(timer_id: &str, after: i64) -> Command {
     let attributes =
         StartTimerCommandAttributes { timer_id: timer_id.into(), start_to_fire_timeout: Some(seconds(after)) };
-    command(CommandType::StartTimer, Attributes::StartTimerCommandAttributes(attributes))
+    command(CommandType::StartTimer, Attributes::StartTimerCommandAttributes(Box::new(attributes)))
 }
 
 pub fn activity(activity_id: &str, queue: &str) -> Command {
@@ -335,7 +338,7 @@ pub fn activity(activity_id: &str, queue: &str) -> Command {
         start_to_close_timeout: Some(seconds(60)),
         ..ScheduleActivityTaskCommandAttributes::default()
     };
-    command(CommandType::ScheduleActivityTask, Attributes::ScheduleActivityTaskCommandAttributes(attributes))
+    command(CommandType::ScheduleActivityTask, Attributes::ScheduleActivityTaskCommandAttributes(Box::new(attributes)))
 }
 
 /// A child on the task queue of its own name.
@@ -348,7 +351,7 @@ pub fn child(workflow_id: &str) -> Command {
     };
     command(
         CommandType::StartChildWorkflowExecution,
-        Attributes::StartChildWorkflowExecutionCommandAttributes(attributes),
+        Attributes::StartChildWorkflowExecutionCommandAttributes(Box::new(attributes)),
     )
 }
 
@@ -360,7 +363,7 @@ pub fn signal_other(workflow_id: &str, name: &str) -> Command {
     };
     command(
         CommandType::SignalExternalWorkflowExecution,
-        Attributes::SignalExternalWorkflowExecutionCommandAttributes(attributes),
+        Attributes::SignalExternalWorkflowExecutionCommandAttributes(Box::new(attributes)),
     )
 }
 

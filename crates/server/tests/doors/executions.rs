@@ -451,15 +451,17 @@ fn schedule_activity(id: &str) -> Command {
     let seconds = |seconds| Some(prost_types::Duration { seconds, nanos: 0 });
     Command {
         command_type: CommandType::ScheduleActivityTask as i32,
-        attributes: Some(Attributes::ScheduleActivityTaskCommandAttributes(ScheduleActivityTaskCommandAttributes {
-            activity_id: id.into(),
-            activity_type: Some(api::common::v1::ActivityType { name: "A".into() }),
-            task_queue: queue(),
-            input: Some(Payloads { payloads: vec![Payload::default()] }),
-            start_to_close_timeout: seconds(10),
-            retry_policy: Some(RetryPolicy { initial_interval: seconds(3_600), ..Default::default() }),
-            ..Default::default()
-        })),
+        attributes: Some(Attributes::ScheduleActivityTaskCommandAttributes(Box::new(
+            ScheduleActivityTaskCommandAttributes {
+                activity_id: id.into(),
+                activity_type: Some(api::common::v1::ActivityType { name: "A".into() }),
+                task_queue: queue(),
+                input: Some(Payloads { payloads: vec![Payload::default()] }),
+                start_to_close_timeout: seconds(10),
+                retry_policy: Some(RetryPolicy { initial_interval: seconds(3_600), ..Default::default() }),
+                ..Default::default()
+            },
+        ))),
         ..Default::default()
     }
 }

@@ -420,40 +420,44 @@ fn commands() -> Vec<Command> {
     let all = [
         (
             CommandType::StartTimer,
-            Attributes::StartTimerCommandAttributes(command::StartTimerCommandAttributes {
+            Attributes::StartTimerCommandAttributes(Box::new(command::StartTimerCommandAttributes {
                 timer_id: "t".into(),
                 start_to_fire_timeout: second(),
-            }),
+            })),
         ),
         (
             CommandType::CancelTimer,
-            Attributes::CancelTimerCommandAttributes(command::CancelTimerCommandAttributes { timer_id: "t".into() }),
+            Attributes::CancelTimerCommandAttributes(Box::new(command::CancelTimerCommandAttributes {
+                timer_id: "t".into(),
+            })),
         ),
         (
             CommandType::ScheduleActivityTask,
-            Attributes::ScheduleActivityTaskCommandAttributes(command::ScheduleActivityTaskCommandAttributes {
-                activity_id: "a".into(),
-                activity_type: Some(ActivityType { name: "a".into() }),
-                task_queue: Some(normal_queue("q")),
-                input: Some(to_payloads(&1)),
-                schedule_to_close_timeout: second(),
-                schedule_to_start_timeout: second(),
-                start_to_close_timeout: second(),
-                heartbeat_timeout: second(),
-                retry_policy: Some(retry()),
-                request_eager_execution: true,
-                ..Default::default()
-            }),
+            Attributes::ScheduleActivityTaskCommandAttributes(Box::new(
+                command::ScheduleActivityTaskCommandAttributes {
+                    activity_id: "a".into(),
+                    activity_type: Some(ActivityType { name: "a".into() }),
+                    task_queue: Some(normal_queue("q")),
+                    input: Some(to_payloads(&1)),
+                    schedule_to_close_timeout: second(),
+                    schedule_to_start_timeout: second(),
+                    start_to_close_timeout: second(),
+                    heartbeat_timeout: second(),
+                    retry_policy: Some(retry()),
+                    request_eager_execution: true,
+                    ..Default::default()
+                },
+            )),
         ),
         (
             CommandType::RequestCancelActivityTask,
-            Attributes::RequestCancelActivityTaskCommandAttributes(
+            Attributes::RequestCancelActivityTaskCommandAttributes(Box::new(
                 command::RequestCancelActivityTaskCommandAttributes { scheduled_event_id: 5 },
-            ),
+            )),
         ),
         (
             CommandType::StartChildWorkflowExecution,
-            Attributes::StartChildWorkflowExecutionCommandAttributes(
+            Attributes::StartChildWorkflowExecutionCommandAttributes(Box::new(
                 command::StartChildWorkflowExecutionCommandAttributes {
                     workflow_id: "child".into(),
                     workflow_type: Some(WorkflowType { name: "w".into() }),
@@ -465,50 +469,52 @@ fn commands() -> Vec<Command> {
                     search_attributes: Some(attributes()),
                     ..Default::default()
                 },
-            ),
+            )),
         ),
         (
             CommandType::SignalExternalWorkflowExecution,
-            Attributes::SignalExternalWorkflowExecutionCommandAttributes(
+            Attributes::SignalExternalWorkflowExecutionCommandAttributes(Box::new(
                 command::SignalExternalWorkflowExecutionCommandAttributes {
                     execution: other(),
                     signal_name: "s".into(),
                     ..Default::default()
                 },
-            ),
+            )),
         ),
         (
             CommandType::RequestCancelExternalWorkflowExecution,
-            Attributes::RequestCancelExternalWorkflowExecutionCommandAttributes(
+            Attributes::RequestCancelExternalWorkflowExecutionCommandAttributes(Box::new(
                 command::RequestCancelExternalWorkflowExecutionCommandAttributes {
                     workflow_id: "queue-0".into(),
                     ..Default::default()
                 },
-            ),
+            )),
         ),
         (
             CommandType::RecordMarker,
-            Attributes::RecordMarkerCommandAttributes(command::RecordMarkerCommandAttributes {
+            Attributes::RecordMarkerCommandAttributes(Box::new(command::RecordMarkerCommandAttributes {
                 marker_name: "m".into(),
                 details: [("key".to_owned(), to_payloads(&1))].into(),
                 ..Default::default()
-            }),
+            })),
         ),
         (
             CommandType::UpsertWorkflowSearchAttributes,
-            Attributes::UpsertWorkflowSearchAttributesCommandAttributes(
+            Attributes::UpsertWorkflowSearchAttributesCommandAttributes(Box::new(
                 command::UpsertWorkflowSearchAttributesCommandAttributes { search_attributes: Some(attributes()) },
-            ),
+            )),
         ),
         (
             CommandType::ModifyWorkflowProperties,
-            Attributes::ModifyWorkflowPropertiesCommandAttributes(command::ModifyWorkflowPropertiesCommandAttributes {
-                upserted_memo: Some(Memo { fields: [("memo".to_owned(), Payload::default())].into() }),
-            }),
+            Attributes::ModifyWorkflowPropertiesCommandAttributes(Box::new(
+                command::ModifyWorkflowPropertiesCommandAttributes {
+                    upserted_memo: Some(Memo { fields: [("memo".to_owned(), Payload::default())].into() }),
+                },
+            )),
         ),
         (
             CommandType::ContinueAsNewWorkflowExecution,
-            Attributes::ContinueAsNewWorkflowExecutionCommandAttributes(
+            Attributes::ContinueAsNewWorkflowExecutionCommandAttributes(Box::new(
                 command::ContinueAsNewWorkflowExecutionCommandAttributes {
                     workflow_type: Some(WorkflowType { name: "w".into() }),
                     task_queue: Some(normal_queue("q")),
@@ -517,19 +523,19 @@ fn commands() -> Vec<Command> {
                     retry_policy: Some(retry()),
                     ..Default::default()
                 },
-            ),
+            )),
         ),
         (
             CommandType::CompleteWorkflowExecution,
-            Attributes::CompleteWorkflowExecutionCommandAttributes(
+            Attributes::CompleteWorkflowExecutionCommandAttributes(Box::new(
                 command::CompleteWorkflowExecutionCommandAttributes { result: Some(to_payloads(&1)) },
-            ),
+            )),
         ),
         (
             CommandType::ProtocolMessage,
-            Attributes::ProtocolMessageCommandAttributes(command::ProtocolMessageCommandAttributes {
+            Attributes::ProtocolMessageCommandAttributes(Box::new(command::ProtocolMessageCommandAttributes {
                 message_id: "none".into(),
-            }),
+            })),
         ),
     ];
     all.map(|(kind, attributes)| Command {
