@@ -35,6 +35,8 @@ mod ambient;
 pub mod client;
 pub mod error;
 pub mod payload;
+#[cfg(feature = "embedded")]
+pub mod testing;
 mod tradewind;
 pub mod value;
 pub mod worker;

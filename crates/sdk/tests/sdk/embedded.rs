@@ -18,11 +18,19 @@ async fn quadruple(number: u64) -> Result<u64> {
 
 #[workflow]
 async fn patient(millis: u64) -> Result<()> {
+    begin().await?;
     workflow::sleep(Duration::from_millis(millis)).await?;
     wake().await
 }
 
+static BEGUN: Notify = Notify::const_new();
 static WOKEN: Notify = Notify::const_new();
+
+#[activity]
+async fn begin() -> Result<()> {
+    BEGUN.notify_one();
+    Ok(())
+}
 
 #[activity]
 async fn wake() -> Result<()> {
@@ -45,6 +53,7 @@ async fn the_next_process_goes_on_where_this_one_stopped() {
     let tradewind = Tradewind::embedded(directory.path()).await.unwrap();
     tradewind.spawn(worker(&tradewind));
     tradewind.start(patient(700)).id("patient").await.unwrap();
+    BEGUN.notified().await;
     tradewind.shutdown().await.unwrap();
 
     // Nobody runs anything while the timer comes due.
@@ -111,6 +120,7 @@ async fn slowly() -> Result<()> {
 fn worker(tradewind: &Tradewind) -> Worker {
     Worker::builder(tradewind, "queue")
         .activity(double)
+        .activity(begin)
         .activity(wake)
         .workflow(quadruple)
         .workflow(patient)

@@ -3,4 +3,6 @@
 mod basics;
 #[cfg(feature = "embedded")]
 mod embedded;
+#[cfg(feature = "embedded")]
+mod environment;
 mod support;

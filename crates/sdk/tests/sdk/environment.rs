@@ -1,0 +1,120 @@
+//! Time in tests.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+use tradewind::prelude::*;
+use tradewind::testing::Environment;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+#[workflow]
+async fn sleeps(days: u32) -> Result<u64> {
+    let began = workflow::now();
+    workflow::sleep(days * DAY).await?;
+    Ok(workflow::now().duration_since(began)?.as_secs())
+}
+
+#[tokio::test]
+async fn a_month_takes_no_time() {
+    let env = environment().await;
+    let began = (machine(), env.now());
+    let slept = env.execute(sleeps(30)).await.unwrap();
+    assert!((30 * 86_400..30 * 86_400 + 60).contains(&slept), "{slept} s");
+    assert!(env.now().duration_since(began.1).unwrap() >= 30 * DAY);
+    assert!(began.0.elapsed_here() < Duration::from_secs(30), "it took real time");
+    env.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn retries_of_a_week_take_no_time() {
+    static ATTEMPTS: AtomicU32 = AtomicU32::new(0);
+    #[activity(initial_interval = "12h", maximum_interval = "2d")]
+    async fn unlucky() -> Result<u32> {
+        match ATTEMPTS.fetch_add(1, Ordering::SeqCst) + 1 {
+            attempt @ ..6 => Err(Error::new(format!("not yet: {attempt}"))),
+            attempt => Ok(attempt),
+        }
+    }
+    #[workflow]
+    async fn stubborn() -> Result<u32> {
+        unlucky().await
+    }
+
+    let env = Environment::start().await.unwrap();
+    env.spawn(Worker::builder(&env, "queue").activity(unlucky).workflow(stubborn).build().unwrap());
+    let began = env.now();
+    assert_eq!(env.execute(stubborn()).await.unwrap(), 6);
+    // Half a day, one, two, two, two.
+    let took = env.now().duration_since(began).unwrap();
+    assert!((7 * DAY + DAY / 2..8 * DAY).contains(&took), "{took:?}");
+    env.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_activity_that_runs_is_not_run_over() {
+    #[activity(start_to_close_timeout = "1m", max_attempts = 1)]
+    async fn works() -> Result<String> {
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        Ok("done".into())
+    }
+    #[workflow]
+    async fn waits() -> Result<String> {
+        works().await
+    }
+
+    let env = Environment::start().await.unwrap();
+    env.spawn(Worker::builder(&env, "queue").activity(works).workflow(waits).workflow(sleeps).build().unwrap());
+    let (done, slept) = tokio::join!(env.execute(waits()).into_future(), env.execute(sleeps(1)).into_future());
+    assert_eq!(done.unwrap(), "done");
+    assert!(slept.unwrap() >= 86_400);
+    env.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_sleep_returns_when_what_was_due_has_happened() {
+    static FIRED: AtomicU32 = AtomicU32::new(0);
+    #[activity]
+    async fn fire() -> Result<()> {
+        FIRED.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+    #[workflow]
+    async fn daily() -> Result<()> {
+        for _ in 0..5 {
+            workflow::sleep(DAY).await?;
+            fire().await?;
+        }
+        Ok(())
+    }
+
+    let env = Environment::start().await.unwrap();
+    env.spawn(Worker::builder(&env, "queue").activity(fire).workflow(daily).build().unwrap());
+    let handle = env.start(daily()).await.unwrap();
+    env.sleep(2 * DAY + DAY / 2).await;
+    assert_eq!(FIRED.load(Ordering::SeqCst), 2);
+    env.sleep(DAY).await;
+    assert_eq!(FIRED.load(Ordering::SeqCst), 3);
+    handle.result().await.unwrap();
+    assert_eq!(FIRED.load(Ordering::SeqCst), 5);
+    env.shutdown().await.unwrap();
+}
+
+async fn environment() -> Environment {
+    let env = Environment::start().await.unwrap();
+    env.spawn(Worker::builder(&env, "queue").workflow(sleeps).build().unwrap());
+    env
+}
+
+/// The machine's time, which a test of time has to know.
+#[expect(clippy::disallowed_methods, reason = "the test compares with real time")]
+fn machine() -> Machine {
+    Machine(Instant::now())
+}
+
+struct Machine(Instant);
+
+impl Machine {
+    fn elapsed_here(&self) -> Duration {
+        machine().0 - self.0
+    }
+}
