@@ -5,3 +5,8 @@
 pub(crate) fn unique() -> String {
     uuid::Uuid::new_v4().to_string()
 }
+
+/// Process and host, as the official SDKs write them: `4711@worker-3`.
+pub(crate) fn identity() -> String {
+    format!("{}@{}", std::process::id(), gethostname::gethostname().to_string_lossy())
+}

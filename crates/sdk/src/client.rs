@@ -1,21 +1,33 @@
 //! The caller's side: starts workflows, waits for them, talks to them.
 
+mod builder;
+mod config;
+mod delayed;
 mod error;
 mod handle;
+mod list;
+mod schedule;
 mod start;
 
+pub use builder::Builder;
 pub use error::ClientError;
-pub use handle::WorkflowHandle;
-pub use start::{Execute, Start};
+pub use handle::{Description, History, Untyped, WorkflowHandle};
+pub use list::{Count, List, Listed};
+pub use schedule::{
+    Backfill, Calendar, Overlap, Schedule, ScheduleDescription, ScheduleHandle, ScheduleSummary, ScheduleUpdate,
+    Schedules,
+};
+pub use start::{Execute, IdConflict, IdReuse, Start};
 
-use crate::workflow;
+use crate::payload::Pipeline;
+use crate::telemetry::Metrics;
+use crate::workflow::{self, Options, WorkflowFn};
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::Arc;
 use temporalio_client::{ClientOptions, Connection, ConnectionOptions};
 use temporalio_sdk::Runtime;
 use temporalio_sdk::runtime::RuntimeOptions;
-use url::Url;
 
 /// A connection to a server, bound to one namespace. Cloning it is cheap.
 #[derive(Clone)]
@@ -27,6 +39,11 @@ pub struct Client {
 /// What all clones of a client share.
 struct Shared {
     runtime: Runtime,
+    /// The stages of its data converter, if they are ours.
+    pipeline: Option<Pipeline>,
+    /// Kept, because the endpoint ends with the last of them.
+    #[expect(dead_code, reason = "it is held, not read")]
+    metrics: Option<Metrics>,
     /// The queue of the worker in this process that runs a workflow: where to start it unless something else is said.
     queues: RwLock<HashMap<String, String>>,
 }
@@ -34,23 +51,47 @@ struct Shared {
 impl Client {
     /// Connects to a server, such as `"localhost:7233"`, in the namespace `default`.
     pub async fn connect(address: &str) -> Result<Client, ClientError> {
-        let target = match address.contains("://") {
-            true => address.to_owned(),
-            false => format!("http://{address}"),
-        };
-        let target = Url::parse(&target).map_err(|error| ClientError::address(address, error))?;
-        let options = ConnectionOptions::new(target).build();
-        Client::with_options(options, ClientOptions::new("default").build()).await
+        Client::builder().address(address).connect().await
+    }
+
+    /// Connects to where the environment and the configuration file say, as the official SDKs and the official command
+    /// line read them: `TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, `TEMPORAL_API_KEY`, `TEMPORAL_TLS…`,
+    /// `TEMPORAL_GRPC_META_…`, and below them the profile `TEMPORAL_PROFILE` of the file `TEMPORAL_CONFIG_FILE`
+    /// (`temporalio/temporal.toml` in the user's configuration directory).
+    ///
+    /// ```no_run
+    /// # async fn connect() -> Result<(), tradewind::ClientError> {
+    /// let client = tradewind::Client::from_env().await?;
+    /// # Ok(()) }
+    /// ```
+    pub async fn from_env() -> Result<Client, ClientError> {
+        Builder::from_env()?.connect().await
+    }
+
+    /// Describes a connection: see [`Builder`].
+    pub fn builder() -> Builder {
+        Builder::default()
     }
 
     pub(crate) async fn with_options(
         connection: ConnectionOptions,
         client: ClientOptions,
+        pipeline: Option<Pipeline>,
+        metrics: Option<Metrics>,
     ) -> Result<Client, ClientError> {
-        let runtime = Runtime::from_current_tokio(RuntimeOptions::default())?;
-        let connection = Connection::connect(connection).await?;
+        let telemetry = metrics.as_ref().map(Metrics::options).unwrap_or_default();
+        let options = RuntimeOptions::builder().telemetry_options(telemetry).build();
+        let runtime = Runtime::from_current_tokio(options.map_err(ClientError::Config)?)?;
+        let target = connection.target.clone();
+        let connection =
+            Connection::connect(connection).await.map_err(|error| ClientError::connect(target.as_str(), &error))?;
         let inner = temporalio_client::Client::new(connection, client)?;
-        Ok(Client { inner, shared: Arc::new(Shared { runtime, queues: RwLock::default() }) })
+        Ok(Client { inner, shared: Arc::new(Shared { runtime, pipeline, metrics, queues: RwLock::default() }) })
+    }
+
+    /// The namespace.
+    pub fn namespace(&self) -> &str {
+        &self.inner.options().namespace
     }
 
     /// Starts a workflow: `client.start(report("42".into())).id("report-42").await?`.
@@ -60,11 +101,27 @@ impl Client {
 
     /// Starts a workflow and waits for its result.
     pub fn execute<W: workflow::Definition>(&self, call: workflow::Call<W>) -> Execute<W> {
-        Execute::new(self.start(call))
+        self.start(call).and_wait()
+    }
+
+    /// The execution of this workflow with this id: `client.handle(report, "report-42")`. Whether there is one shows when
+    /// it is asked something.
+    pub fn handle<M, F: WorkflowFn<M>>(&self, workflow: F, id: impl Into<String>) -> WorkflowHandle<F::Definition> {
+        let _ = workflow;
+        WorkflowHandle::existing(self, id)
+    }
+
+    /// The execution with this id, whatever its workflow.
+    pub fn untyped_handle(&self, id: impl Into<String>) -> WorkflowHandle<Untyped> {
+        WorkflowHandle::existing(self, id)
     }
 
     pub(crate) fn inner(&self) -> &temporalio_client::Client {
         &self.inner
+    }
+
+    pub(crate) fn pipeline(&self) -> Option<Pipeline> {
+        self.shared.pipeline.clone()
     }
 
     pub(crate) fn runtime(&self) -> &Runtime {
@@ -76,7 +133,14 @@ impl Client {
         self.shared.queues.write().insert(workflow.to_owned(), queue.to_owned());
     }
 
-    pub(crate) fn queue_of(&self, workflow: &str) -> Option<String> {
-        self.shared.queues.read().get(workflow).cloned()
+    /// Where to start a workflow.
+    fn queue_for(&self, workflow: &str, options: &Options) -> Result<String, ClientError> {
+        let known = || self.shared.queues.read().get(workflow).cloned();
+        options.task_queue.clone().or_else(known).ok_or_else(|| {
+            ClientError::Invalid(format!(
+                "no task queue for the workflow {workflow}: name it with .task_queue(\"...\"), in \
+                 #[workflow(task_queue = \"...\")], or build a worker for it with this client first"
+            ))
+        })
     }
 }

@@ -35,6 +35,7 @@ mod ambient;
 pub mod client;
 pub mod error;
 pub mod payload;
+pub mod telemetry;
 #[cfg(feature = "embedded")]
 pub mod testing;
 mod tradewind;

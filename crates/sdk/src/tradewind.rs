@@ -3,7 +3,7 @@
 #[cfg(feature = "embedded")]
 mod engine;
 
-use crate::client::{Client, ClientError};
+use crate::client::{self, Client, ClientError};
 use crate::worker::{Worker, WorkerError};
 use parking_lot::Mutex;
 use std::fmt;
@@ -89,13 +89,35 @@ impl Tradewind {
     #[cfg(feature = "embedded")]
     pub async fn embedded(directory: impl AsRef<Path>) -> Result<Tradewind, TradewindError> {
         let engine = Engine::on(directory.as_ref()).await?;
-        Tradewind::with_engine(engine).await
+        Tradewind::with_engine(engine, Client::builder()).await
+    }
+
+    /// As [`embedded`](Self::embedded), with a client that is described further: payloads, metrics, traces.
+    ///
+    /// ```no_run
+    /// use tradewind::payload::{Converter, Offload, Store};
+    /// use tradewind::prelude::*;
+    ///
+    /// # async fn start() -> Result<()> {
+    /// let offload = Offload::to(Store::directory("./data/payloads")?);
+    /// let client = Client::builder().payloads(Converter::new().offload(offload));
+    /// let tradewind = Tradewind::embedded_with("./data", client).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "embedded")]
+    pub async fn embedded_with(
+        directory: impl AsRef<Path>,
+        client: client::Builder,
+    ) -> Result<Tradewind, TradewindError> {
+        let engine = Engine::on(directory.as_ref()).await?;
+        Tradewind::with_engine(engine, client).await
     }
 
     /// Runs the engine in this process and in memory: for tests and first steps. What it knows ends with it.
     #[cfg(feature = "embedded")]
     pub async fn in_memory() -> Result<Tradewind, TradewindError> {
-        Tradewind::with_engine(Engine::in_memory().await?).await
+        Tradewind::with_engine(Engine::in_memory().await?, Client::builder()).await
     }
 
     /// Connects to the server that the variable `TRADEWIND_ADDRESS` names, or else runs the engine in this process, on
@@ -114,8 +136,8 @@ impl Tradewind {
     }
 
     #[cfg(feature = "embedded")]
-    pub(crate) async fn with_engine(engine: Engine) -> Result<Tradewind, TradewindError> {
-        let client = engine.client().await?;
+    pub(crate) async fn with_engine(engine: Engine, client: client::Builder) -> Result<Tradewind, TradewindError> {
+        let client = engine.client(client).await?;
         let mut tradewind = Tradewind::from(client);
         tradewind.engine = Some(engine);
         Ok(tradewind)

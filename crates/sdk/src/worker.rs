@@ -87,7 +87,7 @@ impl Builder {
         F::Definition: activity::Definition<State = ()>,
     {
         let _ = activity;
-        activity::Host::<F::Definition>::register(&mut self.options, Arc::new(()));
+        activity::Host::<F::Definition>::register(&mut self.options, Arc::new(()), self.client.pipeline());
         self
     }
 

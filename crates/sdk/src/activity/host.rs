@@ -2,6 +2,7 @@
 
 use super::Definition;
 use super::context::{self, Attempt};
+use crate::payload::{self, Pipeline};
 use crate::value::{self, Undecoded};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -18,21 +19,31 @@ pub(crate) struct Hosted<A>(PhantomData<fn() -> A>);
 /// What runs the calls of one activity on one worker.
 pub(crate) struct Host<A: Definition> {
     state: Arc<A::State>,
+    /// What a result goes through before the wire, if it is ours.
+    pipeline: Option<Pipeline>,
 }
 
 impl<A: Definition> Host<A> {
-    pub(crate) fn register(options: &mut WorkerOptions, state: Arc<A::State>) {
-        options.register_activity::<Hosted<A>>(Arc::new(Host { state }));
+    pub(crate) fn register(options: &mut WorkerOptions, state: Arc<A::State>, pipeline: Option<Pipeline>) {
+        options.register_activity::<Hosted<A>>(Arc::new(Host { state, pipeline }));
     }
 
     async fn attempt(self: Arc<Self>, context: ActivityContext, input: Undecoded) -> Result<RawValue, ActivityError> {
+        let wire = SerializationContextData::Activity(ActivitySerializationContext::new());
         let converter = input.converter().clone();
         let args = input.arguments::<A::Args>().map_err(|error| crate::Error::from(error).into_activity_error())?;
         let work = A::run(self.state.clone(), args);
         let outcome = context::within(Arc::new(Attempt { context }), work).await;
         let output = outcome.map_err(|error| error.into_activity_error())?;
-        value::encode(&output, &converter, &SerializationContextData::Activity(ActivitySerializationContext::new()))
-            .map_err(|error| crate::Error::from(error).into_activity_error())
+        let result = value::encode(&output, &converter, &wire).map_err(payload::unsendable);
+        let result = match (result, &self.pipeline) {
+            // Here and not on the way out, where every failure counts as one that a retry may cure.
+            (Ok(result), Some(pipeline)) => {
+                pipeline.finish(&wire, result.payloads).await.map(RawValue::new).map_err(payload::unsendable)
+            }
+            (result, _) => result,
+        };
+        result.map_err(|error| error.into_activity_error())
     }
 }
 

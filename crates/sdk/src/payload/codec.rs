@@ -3,6 +3,7 @@
 //! Invariants
 //! - A field with nothing to do costs a look at its size: no copy, no allocation per payload.
 //! - Work on many bytes does not run on the thread that polls workflows.
+//! - A payload that has gone through [`Pipeline::finish`] goes through no stage again.
 
 use std::sync::Arc;
 
@@ -19,11 +20,14 @@ pub use temporalio_common::data_converters::PayloadCodec as Codec;
 /// From this size on, compressing or encrypting goes to a thread where it may take its time.
 const HEAVY_BYTES: usize = 256 * 1024;
 
+/// Metadata of a payload that is ready for the wire, though whoever has it would send it through the codec again.
+const FINISHED: &str = "tradewind-finished";
+
 type Payloads = Result<Vec<Payload>, PayloadConversionError>;
 
 /// All stages between conversion and wire.
 #[derive(Clone, Default)]
-pub(super) struct Pipeline {
+pub(crate) struct Pipeline {
     /// In the order in which they encode.
     pub(super) codecs: Vec<Arc<dyn PayloadCodec + Send + Sync>>,
     pub(super) offload: Option<Offload>,
@@ -32,12 +36,15 @@ pub(super) struct Pipeline {
 
 impl PayloadCodec for Pipeline {
     fn encode(&self, context: &SerializationContextData, payloads: Vec<Payload>) -> BoxFuture<'static, Payloads> {
+        let mut payloads = payloads;
+        if take_mark(&mut payloads) {
+            return ready(Ok(payloads)).boxed();
+        }
         if self.codecs.is_empty() && !self.would_offload(&payloads) {
             return ready(self.limited(payloads)).boxed();
         }
         let (pipeline, context) = (self.clone(), context.clone());
         async move {
-            let mut payloads = payloads;
             for codec in &pipeline.codecs {
                 payloads = codec.encode(&context, payloads).await?;
             }
@@ -70,6 +77,19 @@ impl PayloadCodec for Pipeline {
 }
 
 impl Pipeline {
+    /// Makes a value ready for the wire ahead of time, for a caller who wants to know how that goes.
+    pub(crate) async fn finish(
+        &self,
+        context: &SerializationContextData,
+        payloads: Vec<Payload>,
+    ) -> Result<Vec<Payload>, PayloadConversionError> {
+        let mut payloads = self.encode(context, payloads).await?;
+        for payload in &mut payloads {
+            payload.metadata.insert(FINISHED.to_owned(), Vec::new());
+        }
+        Ok(payloads)
+    }
+
     fn would_offload(&self, payloads: &[Payload]) -> bool {
         self.offload.as_ref().is_some_and(|offload| payloads.iter().any(|payload| offload.wants(payload)))
     }
@@ -80,6 +100,15 @@ impl Pipeline {
         }
         Ok(payloads)
     }
+}
+
+/// Whether the payloads were marked as finished. They are not any more.
+fn take_mark(payloads: &mut [Payload]) -> bool {
+    let mut marked = false;
+    for payload in payloads {
+        marked |= payload.metadata.remove(FINISHED).is_some();
+    }
+    marked
 }
 
 /// Applies `work` to each payload, elsewhere if there is much of it.

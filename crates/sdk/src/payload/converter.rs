@@ -36,6 +36,8 @@ pub struct Converter {
     encryption: Option<Encryption>,
     offload: Option<Offload>,
     bytes_max: Option<usize>,
+    /// A whole one from elsewhere, instead of all the above.
+    whole: Option<DataConverter>,
 }
 
 impl Default for Converter {
@@ -54,6 +56,7 @@ impl Converter {
             encryption: None,
             offload: None,
             bytes_max: Some(PAYLOAD_BYTES_MAX),
+            whole: None,
         }
     }
 
@@ -96,11 +99,27 @@ impl Converter {
 
     /// The converter in the form that the official crates take.
     pub fn build(self) -> DataConverter {
+        self.into_parts().0
+    }
+
+    /// The converter, and its stages after conversion if they are ours.
+    pub(crate) fn into_parts(self) -> (DataConverter, Option<Pipeline>) {
+        if let Some(whole) = self.whole {
+            return (whole, None);
+        }
         let mut codecs = self.codecs;
         codecs.extend(self.compression.map(|zlib| Arc::new(zlib) as _));
         codecs.extend(self.encryption.map(|encryption| Arc::new(encryption) as _));
         let pipeline = Pipeline { codecs, offload: self.offload, bytes_max: self.bytes_max };
-        DataConverter::new(self.conversion, DefaultFailureConverter::default(), pipeline)
+        let converter = DataConverter::new(self.conversion, DefaultFailureConverter::default(), pipeline.clone());
+        (converter, Some(pipeline))
+    }
+}
+
+/// For converters that were put together elsewhere. All they do is theirs: nothing here is switched on.
+impl From<DataConverter> for Converter {
+    fn from(whole: DataConverter) -> Self {
+        Self { whole: Some(whole), ..Self::new() }
     }
 }
 

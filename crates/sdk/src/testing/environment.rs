@@ -1,5 +1,6 @@
 //! An engine in memory on a clock that skips.
 
+use crate::client::Client;
 use crate::tradewind::{Engine, Tradewind, TradewindError};
 use server::Settings;
 use server::ambient::{Clock, Skipping};
@@ -32,7 +33,7 @@ impl Environment {
         settings.storage.in_memory = true;
         settings.limits.namespace_retention_default = RETENTION;
         let engine = Engine::start(settings, Clock::Skipping(clock.clone())).await?;
-        Ok(Environment { tradewind: Tradewind::with_engine(engine).await?, clock })
+        Ok(Environment { tradewind: Tradewind::with_engine(engine, Client::builder()).await?, clock })
     }
 
     /// What time it is here: the machine's time and all that was skipped.

@@ -4,14 +4,14 @@
 //! server takes it from there as if it had come over a socket, so the two are one wire with nothing in between.
 
 use super::TradewindError;
-use crate::client::{Client, ClientError};
+use crate::client::{self, Client, ClientError};
 use futures_util::FutureExt;
 use server::ambient::{Clock, Entropy};
 use server::{Door, InProcess, Settings};
 use std::path::Path;
 use std::sync::Arc;
 use temporalio_client::callback_based::{CallbackBasedGrpcService, GrpcRequest, GrpcSuccessResponse};
-use temporalio_client::{ClientOptions, ConnectionOptions, Url};
+use temporalio_client::{ConnectionOptions, Url};
 
 /// Never resolved: there is no connection that it could be the target of.
 const TARGET: &str = "http://in-process";
@@ -39,14 +39,15 @@ impl Engine {
         Ok(Engine { server })
     }
 
-    pub(crate) async fn client(&self) -> Result<Client, ClientError> {
+    /// A client over memory. What the description says of addresses and encryption is left aside.
+    pub(crate) async fn client(&self, describe: client::Builder) -> Result<Client, ClientError> {
         let target = Url::parse(TARGET).expect("this is a URL");
         let connection = ConnectionOptions::new(target)
             .dns_load_balancing(None)
             .keep_alive(None)
             .service_override(in_memory(self.server.door()))
             .build();
-        Client::with_options(connection, ClientOptions::new("default").build()).await
+        describe.connect_over(connection).await
     }
 
     pub(crate) async fn failed(&self) {

@@ -55,6 +55,11 @@ pub(crate) fn try_get() -> Option<Current> {
     CURRENT.with_borrow(Clone::clone)
 }
 
+/// Whether this is workflow code that does again what history says it did.
+pub(crate) fn is_replaying() -> bool {
+    CURRENT.with_borrow(|current| current.as_ref().is_some_and(|current| current.operations.is_replaying()))
+}
+
 /// The run whose code this is. `what` names the caller in the panic that follows when there is none.
 #[track_caller]
 pub(crate) fn get(what: &str) -> Current {

@@ -45,6 +45,7 @@ pub(crate) trait Operations {
     fn token(&self) -> WorkflowCancellationToken;
     fn converter(&self) -> PayloadConverter;
     fn task_queue(&self) -> String;
+    fn is_replaying(&self) -> bool;
     fn fail_task(&self, why: String);
 }
 
@@ -98,6 +99,10 @@ impl<W: Definition> Operations for WorkflowContext<Host<W>> {
 
     fn task_queue(&self) -> String {
         WorkflowContext::task_queue(self).to_owned()
+    }
+
+    fn is_replaying(&self) -> bool {
+        self.is_replaying_history_events()
     }
 
     fn fail_task(&self, why: String) {

@@ -1,8 +1,10 @@
 //! The SDK against a server, over the wire: one in this process, or the one that `TRADEWIND_TEST_ADDRESS` names.
 
 mod basics;
+mod client;
 #[cfg(feature = "embedded")]
 mod embedded;
 #[cfg(feature = "embedded")]
 mod environment;
+mod payloads;
 mod support;

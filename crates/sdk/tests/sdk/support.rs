@@ -5,7 +5,7 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tradewind::worker::Builder;
-use tradewind::{Client, Worker, WorkerError};
+use tradewind::{Client, Worker, WorkerError, client};
 
 /// A server and a client of it.
 pub struct Test {
@@ -17,9 +17,14 @@ pub struct Test {
 
 impl Test {
     pub async fn start() -> Test {
+        Test::with(|client| client).await
+    }
+
+    /// A test whose client is described further.
+    pub async fn with(describe: impl FnOnce(client::Builder) -> client::Builder) -> Test {
         let queue = format!("test-{}", uuid());
         if let Ok(address) = std::env::var("TRADEWIND_TEST_ADDRESS") {
-            let client = Client::connect(&address).await.expect("the server answers");
+            let client = describe(Client::builder().address(address)).connect().await.expect("the server answers");
             return Test { client, queue, server: None };
         }
         let directory = tempfile::tempdir().expect("a directory");
@@ -28,7 +33,8 @@ impl Test {
         settings.listen.http_port = 0;
         settings.storage.directory = directory.path().to_owned();
         let server = Server::start(settings).await.expect("the server starts");
-        let client = Client::connect(&server.grpc_address().to_string()).await.expect("the server answers");
+        let client = Client::builder().address(server.grpc_address().to_string());
+        let client = describe(client).connect().await.expect("the server answers");
         Test { client, queue, server: Some((server, directory)) }
     }
 
@@ -63,7 +69,8 @@ impl RunningWorker {
     }
 }
 
-fn uuid() -> String {
+/// A name that no other test has.
+pub fn uuid() -> String {
     use std::sync::atomic::{AtomicU32, Ordering};
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let next = NEXT.fetch_add(1, Ordering::Relaxed);

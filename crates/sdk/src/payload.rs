@@ -32,6 +32,7 @@ mod reference;
 mod store;
 
 pub use codec::Codec;
+pub(crate) use codec::Pipeline;
 pub use compress::Zlib;
 pub use converter::Converter;
 pub use encrypt::Encryption;
@@ -53,4 +54,19 @@ pub(crate) const ENCODING: &str = "encoding";
 /// The encoding of a payload, if it says one.
 pub(crate) fn encoding(payload: &Payload) -> Option<&[u8]> {
     payload.metadata.get(ENCODING).map(Vec::as_slice)
+}
+
+/// The failure of an activity whose result does not get onto the wire.
+pub(crate) fn unsendable(error: PayloadConversionError) -> crate::Error {
+    match error {
+        PayloadConversionError::EncodingError(error) => match error.downcast::<Error>() {
+            // Doing the work again would make the same result.
+            Ok(error) if matches!(*error, Error::TooLarge { .. }) => {
+                crate::Error::non_retryable(error.to_string()).with_type("PayloadTooLarge")
+            }
+            Ok(error) => crate::Error::from(*error),
+            Err(error) => crate::Error::from(PayloadConversionError::EncodingError(error)),
+        },
+        other => crate::Error::from(other),
+    }
 }
