@@ -49,9 +49,14 @@ pub async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes,
 
 /// Reads JSON; an error says where in the document it is.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    parse_at(bytes, &place(["body"]))
+}
+
+/// Reads JSON that stands at a place in the request.
+pub fn parse_at<T: DeserializeOwned>(bytes: &[u8], at: &[Step]) -> Result<T, Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let mut loc = place(["body"]);
+        let mut loc = at.to_vec();
         loc.extend(error.path().iter().filter_map(|segment| match segment {
             Segment::Seq { index } => Some(Step::Index(*index)),
             Segment::Map { key } => Some(Step::Name(key.clone())),
@@ -59,7 +64,7 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
         }));
         bad_json(loc, error.inner())
     })?;
-    deserializer.end().map_err(|error| bad_json(place(["body"]), &error))?;
+    deserializer.end().map_err(|error| bad_json(at.to_vec(), &error))?;
     Ok(value)
 }
 

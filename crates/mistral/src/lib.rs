@@ -16,6 +16,7 @@
 pub mod catalogue;
 pub mod duration;
 pub mod error;
+pub mod events;
 pub mod executions;
 pub mod extract;
 pub mod limits;
@@ -37,8 +38,10 @@ pub fn annex(settings: &Settings) -> Option<Annex> {
     settings.mistral.enabled.then(|| {
         Annex::new("the Mistral API", async |service, settings| {
             let platform = Platform::open(service, &settings).await?;
+            events::begin(&platform);
             Ok(router(platform))
         })
+        .following(events::lifecycle::following(&settings.mistral.namespace))
     })
 }
 
@@ -47,7 +50,9 @@ fn router(platform: Platform) -> Router {
     let v1 = Router::new()
         .merge(workers::routes())
         .merge(executions::routes())
+        .merge(events::routes())
         .method_not_allowed_fallback(error::method_not_allowed)
         .fallback(error::absent);
-    Router::new().nest("/v1/workflows", v1).layer(limit).with_state(platform)
+    let v2 = events::routes_v2().method_not_allowed_fallback(error::method_not_allowed).fallback(error::absent);
+    Router::new().nest("/v1/workflows", v1).nest("/v2/workflows", v2).layer(limit).with_state(platform)
 }

@@ -59,6 +59,12 @@ pub struct Context<'a> {
     pub on_behalf_of: Option<bool>,
 }
 
+impl Encoded {
+    pub fn base64(&self) -> String {
+        BASE64.encode(&self.data)
+    }
+}
+
 impl EncodingOption {
     const ALL: [EncodingOption; 4] = [
         EncodingOption::Offloaded,
@@ -140,24 +146,37 @@ impl Input {
     }
 }
 
-/// A payload as clients are answered: JSON as it is, anything else as its bytes for the client to decode.
-pub fn read(payload: &Payload) -> Box<RawValue> {
+/// A payload as it can be read here.
+pub enum Decoded {
+    Json(Box<RawValue>),
+    /// What was done to it, only its sender can undo.
+    Encoded(Encoded),
+}
+
+pub fn decode(payload: &Payload) -> Decoded {
     let metadata = |key: &str| payload.metadata.get(key).map_or(&b""[..], |value| &value[..]);
     let encoding = metadata("encoding");
     let options: Vec<_> = metadata("encoding_options").split(|byte| *byte == b',').filter_map(option).collect();
     let ours = encoding == ENCODING.as_bytes() || encoding == OLDER_ENCODING.as_bytes();
     let is_json = encoding.starts_with(b"json/") && (!ours || options.is_empty());
     if encoding == b"binary/null" {
-        return null();
+        return Decoded::Json(null());
     }
     if is_json
         && let Ok(text) = std::str::from_utf8(&payload.data)
         && let Ok(value) = RawValue::from_string(text.to_owned())
     {
-        return value;
+        return Decoded::Json(value);
     }
-    let encoded = Encoded { data: payload.data.clone(), encoding_options: options, empty: false };
-    serde_json::value::to_raw_value(&encoded).expect("text and names are JSON")
+    Decoded::Encoded(Encoded { data: payload.data.clone(), encoding_options: options, empty: false })
+}
+
+/// A payload as clients are answered: JSON as it is, anything else as its bytes for the client to decode.
+pub fn read(payload: &Payload) -> Box<RawValue> {
+    match decode(payload) {
+        Decoded::Json(value) => value,
+        Decoded::Encoded(encoded) => serde_json::value::to_raw_value(&encoded).expect("text and names are JSON"),
+    }
 }
 
 /// The one payload that results and answers have; null if there is none.

@@ -3,6 +3,7 @@
 use crate::Error;
 use crate::catalogue::liveness::Liveness;
 use crate::catalogue::{Catalogue, Index};
+use crate::events::Events;
 use api::common::v1::WorkflowExecution;
 use server::{Service, Settings, config};
 use std::collections::BTreeMap;
@@ -37,6 +38,7 @@ pub struct Inner {
     pub namespace: NamespaceKey,
     pub catalogue: Catalogue,
     pub liveness: Liveness,
+    pub events: Events,
 }
 
 impl Deref for Platform {
@@ -53,6 +55,8 @@ pub enum OpenError {
     #[error(transparent)]
     Namespaces(#[from] server::namespaces::Error),
     #[error(transparent)]
+    Store(#[from] store::Error),
+    #[error(transparent)]
     Catalogue(#[from] crate::catalogue::LoadError),
 }
 
@@ -68,7 +72,8 @@ impl Platform {
             server::ensure_namespace(&service, &settings.namespace, settings.retention, &attributes).await?.key;
         let catalogue = Catalogue::load(service.store.clone(), service.engine.shared().epoch)?;
         let liveness = Liveness::load(settings.liveness_window, &catalogue.index(), service.clock.now());
-        Ok(Platform { inner: Arc::new(Inner { service, settings, namespace, catalogue, liveness }) })
+        let events = Events::open(&service, namespace, &settings.namespace).await?;
+        Ok(Platform { inner: Arc::new(Inner { service, settings, namespace, catalogue, liveness, events }) })
     }
 }
 

@@ -74,6 +74,7 @@ pub struct EventFilter {
     pub run_id: Option<Uuid>,
     pub root_workflow_id: Option<String>,
     pub parent_workflow_id: Option<String>,
+    pub chain_run_id: Option<Uuid>,
     pub workflow_type: Option<String>,
     pub kinds: Option<Vec<u8>>,
     pub task: Option<String>,
@@ -89,6 +90,7 @@ impl EventFilter {
             run_id: None,
             root_workflow_id: None,
             parent_workflow_id: None,
+            chain_run_id: None,
             workflow_type: None,
             kinds: None,
             task: None,
@@ -110,6 +112,7 @@ impl EventFilter {
             && is(&self.run_id, &source.run_id)
             && is(&self.root_workflow_id, &source.root_workflow_id)
             && (self.parent_workflow_id.is_none() || self.parent_workflow_id == source.parent_workflow_id)
+            && is(&self.chain_run_id, &source.chain_run_id)
             && is(&self.workflow_type, &source.workflow_type)
     }
 

@@ -52,6 +52,11 @@ on_every_store! {
         assert_eq!(found(&|it| it.workflow_id = Some("child".into())), [3, 4]);
         assert_eq!(found(&|it| it.workflow_id = Some("chain".into())), [5, 6, 7, 8]);
         assert_eq!(found(&|it| it.workflow_id = Some("w-1".into())), [1, 2, 9, 10]);
+        let first_start = |it: &mut EventFilter| {
+            it.workflow_id = Some("w-1".into());
+            it.chain_run_id = Some(Uuid::from_u128(1));
+        };
+        assert_eq!(found(&first_start), [1, 2]);
         assert_eq!(found(&|it| it.run_id = Some(Uuid::from_u128(4))), [7, 8]);
         assert_eq!(found(&|it| it.root_workflow_id = Some("w-1".into())), (1..=10).collect::<Vec<_>>());
         assert_eq!(found(&|it| it.parent_workflow_id = Some("w-1".into())), (3..=8).collect::<Vec<_>>());
