@@ -1,0 +1,46 @@
+//! The Rust half of `tests/sdk/test_payloads.py`: a worker whose payloads are compressed, encrypted and offloaded, for
+//! a client and a worker in Python that do the same with the official SDK.
+//!
+//! Takes the address of a server, a task queue and a directory; stops when its standard input ends.
+
+use object_store::local::LocalFileSystem;
+use tradewind::payload::{Converter, Key, Keyring, Offload, Store, Zlib};
+use tradewind::prelude::*;
+
+/// Runs here.
+#[activity(max_attempts = 1)]
+async fn rust_reverse(text: String) -> Result<String> {
+    Ok(text.chars().rev().collect())
+}
+
+/// Runs there. Python has the function; here is only how to call it.
+#[activity(max_attempts = 1)]
+async fn python_reverse(text: String) -> Result<String> {
+    Err(Error::non_retryable(format!("{text} should have gone to Python")))
+}
+
+#[workflow]
+async fn through_both(text: String, python_queue: String) -> Result<String> {
+    let reversed = rust_reverse(text).await?;
+    python_reverse(reversed).with(|o| o.task_queue(python_queue)).await
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let mut args = std::env::args().skip(1);
+    let mut arg = |what: &str| args.next().ok_or_else(|| Error::new(format!("no {what}")));
+    let (address, queue, directory) = (arg("address")?, arg("task queue")?, arg("directory")?);
+
+    // The format of the official S3 driver, over a directory that stands for the bucket.
+    let bucket = LocalFileSystem::new_with_prefix(std::path::Path::new(&directory).join("bucket"))?;
+    let store = Store::new("aws.s3driver", bucket).bucket("bucket");
+    let keys = Keyring::new("test-key", Key::new(b"test-key-test-key-test-key-test!")?);
+    let converter =
+        Converter::new().compress(Zlib::default()).encrypt(keys).offload(Offload::to(store).threshold_bytes(2000));
+
+    let client = Client::builder().address(address).payloads(converter).connect().await?;
+    let worker = Worker::builder(&client, queue).activity(rust_reverse).workflow(through_both).build()?;
+    let input_ends = tokio::task::spawn_blocking(|| std::io::read_to_string(std::io::stdin()));
+    worker.run_until(input_ends).await?;
+    Ok(())
+}

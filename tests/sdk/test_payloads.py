@@ -1,0 +1,187 @@
+"""Payloads of the Rust SDK, read and written by the official Python SDK.
+
+One workflow, in Rust, takes its argument from a client in Python, has it turned around by an activity in Rust and back by
+an activity in Python, and gives its result to the client. So every stage of each side reads what the other side wrote:
+compression (`binary/zlib`), encryption (`binary/encrypted`), and references to external storage in the format of the
+official S3 driver. That driver is used as it is; a directory stands for S3.
+
+    cargo build -p tradewind --example python_peer
+    TRADEWIND_ADDRESS=localhost:7233 .venv/bin/pytest tests/sdk
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import os
+import random
+import string
+import subprocess
+import uuid
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from temporalio import activity
+from temporalio.api.common.v1 import Payload
+from temporalio.client import Client, WorkflowHandle
+from temporalio.contrib.aws.s3driver import S3StorageDriver, S3StorageDriverClient
+from temporalio.converter import DataConverter, ExternalStorage, PayloadCodec
+from temporalio.worker import Worker
+
+KEY_ID = b"test-key"
+KEY = AESGCM(b"test-key-test-key-test-key-test!")
+
+
+class Zlib(PayloadCodec):
+    """As the codec of the official Go SDK does it."""
+
+    async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        return [
+            Payload(metadata={"encoding": b"binary/zlib"}, data=zlib.compress(payload.SerializeToString()))
+            for payload in payloads
+        ]
+
+    async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        return [
+            Payload.FromString(zlib.decompress(payload.data))
+            if payload.metadata["encoding"] == b"binary/zlib"
+            else payload
+            for payload in payloads
+        ]
+
+
+class Encryption(PayloadCodec):
+    """As the encryption samples of the official SDKs do it."""
+
+    async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        return [self._seal(payload) for payload in payloads]
+
+    async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        return [self._open(payload) for payload in payloads]
+
+    def _seal(self, payload: Payload) -> Payload:
+        nonce = os.urandom(12)
+        return Payload(
+            metadata={"encoding": b"binary/encrypted", "encryption-key-id": KEY_ID},
+            data=nonce + KEY.encrypt(nonce, payload.SerializeToString(), None),
+        )
+
+    def _open(self, payload: Payload) -> Payload:
+        if payload.metadata["encoding"] != b"binary/encrypted":
+            return payload
+        assert payload.metadata["encryption-key-id"] == KEY_ID
+        return Payload.FromString(KEY.decrypt(payload.data[:12], payload.data[12:], None))
+
+
+class Both(PayloadCodec):
+    async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        return await Encryption().encode(await Zlib().encode(payloads))
+
+    async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        return await Zlib().decode(await Encryption().decode(payloads))
+
+
+class Directory(S3StorageDriverClient):
+    """Buckets as directories."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    async def object_exists(self, *, bucket: str, key: str) -> bool:
+        return (self.root / bucket / key).exists()
+
+    async def put_object(self, *, bucket: str, key: str, data: bytes) -> None:
+        path = self.root / bucket / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+    async def get_object(self, *, bucket: str, key: str) -> bytes:
+        return (self.root / bucket / key).read_bytes()
+
+
+@activity.defn
+async def python_reverse(text: str) -> str:
+    return text[::-1]
+
+
+@pytest.fixture
+def peer(tmp_path: Path):
+    """The worker in Rust: its queue, and the directory that both sides share."""
+    address = os.environ.get("TRADEWIND_ADDRESS")
+    if not address:
+        pytest.exit("TRADEWIND_ADDRESS must name the server to test, for example localhost:7233", returncode=2)
+    binary = Path(os.environ.get("CARGO_TARGET_DIR", "target")) / "debug/examples/python_peer"
+    (tmp_path / "bucket").mkdir()
+    queue = f"rust-{uuid.uuid4()}"
+    process = subprocess.Popen([binary, address, queue, tmp_path], stdin=subprocess.PIPE)
+    yield address, queue, tmp_path
+    process.stdin.close()
+    assert process.wait(30) == 0
+
+
+async def through_both(peer, text: str) -> tuple[str, WorkflowHandle]:
+    address, queue, directory = peer
+    storage = ExternalStorage(
+        drivers=[S3StorageDriver(client=Directory(directory), bucket="bucket")], payload_size_threshold=2000
+    )
+    converter = dataclasses.replace(DataConverter.default, payload_codec=Both(), external_storage=storage)
+    client = await Client.connect(address, data_converter=converter)
+    python_queue = f"python-{uuid.uuid4()}"
+    async with Worker(client, task_queue=python_queue, activities=[python_reverse]):
+        handle = await client.start_workflow(
+            "through_both",
+            args=[text, python_queue],
+            # In the names of objects the official driver quotes what is not plain.
+            id=f"both ways/{uuid.uuid4()}",
+            task_queue=queue,
+            result_type=str,
+        )
+        return await asyncio.wait_for(handle.result(), 60), handle
+
+
+def encodings(history: dict) -> list[str]:
+    """What the payloads of a history say they are, as the server sees them."""
+    import base64
+
+    found = []
+
+    def look(value) -> None:
+        if isinstance(value, dict):
+            if "metadata" in value and "encoding" in (value["metadata"] or {}):
+                found.append(base64.b64decode(value["metadata"]["encoding"]).decode())
+            for inner in value.values():
+                look(inner)
+        elif isinstance(value, list):
+            for inner in value:
+                look(inner)
+
+    look(history)
+    return found
+
+
+def test_small_payloads_are_compressed_and_encrypted_the_same_way(peer) -> None:
+    async def run() -> None:
+        result, handle = await through_both(peer, "ahoy")
+        assert result == "ahoy"
+        seen = encodings(json.loads((await handle.fetch_history()).to_json()))
+        # Two arguments of the run, one and a result of each activity, the result.
+        assert seen == ["binary/encrypted"] * 7
+
+    asyncio.run(run())
+
+
+def test_large_payloads_are_offloaded_the_same_way(peer) -> None:
+    async def run() -> None:
+        # Random, or compression would make it small.
+        text = "".join(random.choices(string.printable, k=3_000_000))
+        result, handle = await through_both(peer, text)
+        assert result == text
+        seen = encodings(json.loads((await handle.fetch_history()).to_json()))
+        assert sorted(set(seen)) == ["binary/encrypted", "json/protobuf"], "the name of the queue is small"
+        assert seen.count("json/protobuf") == 6
+
+    asyncio.run(run())
