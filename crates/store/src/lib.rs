@@ -16,6 +16,7 @@ mod directory;
 mod error;
 mod events;
 pub mod filter;
+mod lifetimes;
 mod list;
 mod names;
 mod plan;
@@ -28,6 +29,7 @@ mod telemetry;
 mod writer;
 
 pub use error::{Error, Failure, OpenError};
+pub use lifetimes::Lifetimes;
 pub use list::Counted;
 pub use store::{Flush, HighWater, Location, Options, Store};
 pub use writer::{Progress, Statistics};

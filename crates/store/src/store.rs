@@ -8,6 +8,7 @@ use crate::{
     error::{Error, OpenError},
     events,
     filter::Query,
+    lifetimes::{self, Lifetimes},
     list::{self, Counted},
     read::{self, Readers},
     row::{
@@ -301,6 +302,16 @@ impl Store {
     /// How many executions match, by group if the query says so.
     pub fn count(&self, namespace: NamespaceKey, query: &Query) -> Result<Counted, Error> {
         self.read(|connection| list::count(connection, namespace, query))
+    }
+
+    /// How long the executions that match have lived, by state and by stretches of time in which they closed.
+    pub fn lifetimes(
+        &self,
+        namespace: NamespaceKey,
+        query: &Query,
+        stretch: Duration,
+    ) -> Result<Vec<Lifetimes>, Error> {
+        self.read(|connection| lifetimes::read(connection, namespace, query, stretch))
     }
 
     /// What lists show of a run; without `attributes`, as in [`Store::list`].

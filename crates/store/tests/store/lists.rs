@@ -6,11 +6,13 @@ use crate::{
     testkit::*,
 };
 use proptest::prelude::*;
+use std::time::Duration;
 use store::{
     filter::{self, Query, Value},
     row::{AttributeValue, Change, VisibilityRow},
 };
 use tradewind_core::ids::{NamespaceKey, RunKey};
+use tradewind_core::time::Timestamp;
 use uuid::Uuid;
 
 on_every_store! {
@@ -54,6 +56,27 @@ on_every_store! {
         assert_eq!(runs(&node, "ExecutionStatus = 'Running'"), [1]);
         assert_eq!(runs(&node, "ExecutionStatus = 'Terminated'"), [2]);
         assert_eq!(groups(&node, "GROUP BY ExecutionStatus"), [("Running".to_owned(), 1), ("Terminated".to_owned(), 1)]);
+    }
+
+    fn lifetimes_are_added_up_by_state_and_by_the_stretch_of_the_close(node: Node) {
+        let mut failed = closed(4, 20, 23);
+        failed.status = 3;
+        node.commit([
+            show(shown(1, 10)),
+            show(closed(2, 5, 11)),
+            show(closed(3, 5, 15)),
+            show(failed),
+            show(VisibilityRow { workflow_type: "Other".to_owned(), ..closed(5, 0, 100) }),
+        ]);
+        let query = filter::parse("WorkflowType = 'Order'", &schema()).expect("the query is fine");
+        let read = node.store.lifetimes(NAMESPACE, &query, Duration::from_secs(10)).unwrap();
+
+        let seconds = |at: Option<Timestamp>| at.map(|at| at.as_nanos() / 1_000_000_000);
+        let read: Vec<_> = read
+            .iter()
+            .map(|it| (it.status, seconds(it.closed_from), it.executions, it.total.as_secs()))
+            .collect();
+        assert_eq!(read, [(1, None, 1, 0), (2, Some(10), 2, 16), (3, Some(20), 1, 3)]);
     }
 
     fn pages_neither_repeat_nor_skip_while_runs_are_added(node: Node) {
