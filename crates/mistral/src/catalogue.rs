@@ -17,7 +17,9 @@ pub mod liveness;
 pub mod records;
 
 pub use index::Index;
-pub use records::{Credential, Definition, Deployment, Handler, Location, Registration, Worker, WorkerKey, Workflow};
+pub use records::{
+    Credential, Definition, Deployment, Handler, Location, LocationType, Registration, Worker, WorkerKey, Workflow,
+};
 
 use crate::Error;
 use parking_lot::RwLock;

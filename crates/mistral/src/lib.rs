@@ -14,17 +14,20 @@
 #![allow(deprecated)]
 
 pub mod catalogue;
+pub mod deployments;
 pub mod duration;
 pub mod error;
 pub mod events;
 pub mod executions;
 pub mod extract;
 pub mod limits;
+pub mod paging;
 pub mod payload;
 pub mod platform;
 pub mod schema;
 pub mod time;
 pub mod workers;
+pub mod workflows;
 
 pub use error::Error;
 pub use platform::Platform;
@@ -51,6 +54,8 @@ fn router(platform: Platform) -> Router {
         .merge(workers::routes())
         .merge(executions::routes())
         .merge(events::routes())
+        .merge(workflows::routes())
+        .merge(deployments::routes())
         .method_not_allowed_fallback(error::method_not_allowed)
         .fallback(error::absent);
     let v2 = events::routes_v2().method_not_allowed_fallback(error::method_not_allowed).fallback(error::absent);

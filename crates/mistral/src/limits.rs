@@ -11,6 +11,12 @@ pub const SEARCH_VALUE_LENGTH_MAX: usize = 8_192;
 /// Executions in one request.
 pub const BATCH_MAX: usize = 100;
 
+/// Tags of one workflow, and the characters of one.
+pub const TAGS_MAX: usize = 100;
+pub const TAG_LENGTH_MAX: usize = 100;
+/// Of what a person writes about a workflow.
+pub const DESCRIPTION_LENGTH_MAX: usize = 10_000;
+
 /// Names that workflows cannot have, because paths use them.
 pub const RESERVED_NAMES: &[&str] =
     &["executions", "schedules", "definitions", "internal", "webhooks", "archive", "unarchive"];

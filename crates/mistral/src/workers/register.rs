@@ -6,11 +6,13 @@
 use crate::catalogue::{Definition, Deployment, Draft, Location, Registration, Worker, Workflow};
 use crate::error::{Error, Step, code, place};
 use crate::extract::Body;
-use crate::{Platform, limits};
+use crate::{Platform, deployments, limits};
+use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Json;
 use serde::{Deserialize, Serialize};
+use server::auth::Caller;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tradewind_core::time::Timestamp;
@@ -43,9 +45,16 @@ struct Ref {
     workflow_version_id: Uuid,
 }
 
-pub async fn handle(State(platform): State<Platform>, Body(request): Body<Request>) -> Result<Json<Response>, Error> {
+pub async fn handle(
+    State(platform): State<Platform>,
+    caller: Option<Extension<Caller>>,
+    Body(request): Body<Request>,
+) -> Result<Json<Response>, Error> {
     check(&request)?;
     let now = platform.now();
+    if let Some(deployment) = platform.index().deployment(&request.deployment_name) {
+        deployments::refuse_stranger(deployment, caller.as_deref())?;
+    }
     let refused = refused(&platform, &request);
     let forgotten: Vec<_> = {
         let index = platform.index();
