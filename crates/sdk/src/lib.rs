@@ -35,8 +35,8 @@ mod ambient;
 pub mod client;
 pub mod error;
 pub mod payload;
+mod replay;
 pub mod telemetry;
-#[cfg(feature = "embedded")]
 pub mod testing;
 mod tradewind;
 pub mod value;
@@ -45,6 +45,7 @@ pub mod workflow;
 
 pub use client::{Client, ClientError, WorkflowHandle};
 pub use error::{Error, Result};
+pub use replay::{Divergence, Replay, ReplayError, replay};
 pub use sdk_macros::{activity, workflow};
 pub use tradewind::{ADDRESS_VARIABLE, Tradewind, TradewindError};
 pub use worker::{Worker, WorkerError};

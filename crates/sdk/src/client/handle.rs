@@ -173,6 +173,11 @@ impl History {
         Ok(self.inner.into_events().await?)
     }
 
+    /// All events, in the JSON that the official command line exports and [`replay`](crate::replay) reads.
+    pub async fn to_json(self) -> Result<Vec<u8>, ClientError> {
+        self.inner.to_json().await.map_err(|error| ClientError::Server(Box::new(error)))
+    }
+
     /// As the official crates take it.
     pub fn into_inner(self) -> WorkflowHistory {
         self.inner

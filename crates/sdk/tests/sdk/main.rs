@@ -7,4 +7,6 @@ mod embedded;
 #[cfg(feature = "embedded")]
 mod environment;
 mod payloads;
+#[cfg(feature = "embedded")]
+mod replay;
 mod support;
