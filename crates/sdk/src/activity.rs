@@ -29,7 +29,7 @@ pub use call::{ActivityFn, Call};
 pub use context::{Info, cancelled, heartbeat, heartbeat_details, info, is_cancelled};
 pub use options::{Cancellation, DEFAULT_START_TO_CLOSE, Options};
 
-pub(crate) use host::Host;
+pub(crate) use host::{Host, Run};
 
 use crate::error::Result;
 use crate::value::{Arguments, Value};

@@ -21,6 +21,7 @@ pub use start::{Execute, IdConflict, IdReuse, Start};
 
 use crate::payload::Pipeline;
 use crate::telemetry::Metrics;
+use crate::testing::Mocks;
 use crate::workflow::{self, Options, WorkflowFn};
 use parking_lot::RwLock;
 use std::collections::HashMap;
@@ -46,6 +47,7 @@ struct Shared {
     metrics: Option<Metrics>,
     /// The queue of the worker in this process that runs a workflow: where to start it unless something else is said.
     queues: RwLock<HashMap<String, String>>,
+    mocks: Mocks,
 }
 
 impl Client {
@@ -86,7 +88,10 @@ impl Client {
         let connection =
             Connection::connect(connection).await.map_err(|error| ClientError::connect(target.as_str(), &error))?;
         let inner = temporalio_client::Client::new(connection, client)?;
-        Ok(Client { inner, shared: Arc::new(Shared { runtime, pipeline, metrics, queues: RwLock::default() }) })
+        Ok(Client {
+            inner,
+            shared: Arc::new(Shared { runtime, pipeline, metrics, queues: RwLock::default(), mocks: Mocks::default() }),
+        })
     }
 
     /// The namespace.
@@ -122,6 +127,11 @@ impl Client {
 
     pub(crate) fn pipeline(&self) -> Option<Pipeline> {
         self.shared.pipeline.clone()
+    }
+
+    /// What a test has put in the place of activities.
+    pub(crate) fn mocks(&self) -> &Mocks {
+        &self.shared.mocks
     }
 
     pub(crate) fn runtime(&self) -> &Runtime {

@@ -22,6 +22,12 @@
 //! # }
 //! ```
 
+#[cfg(feature = "embedded")]
 mod environment;
+mod mock;
 
+#[cfg(feature = "embedded")]
 pub use environment::Environment;
+pub use mock::Mock;
+
+pub(crate) use mock::Mocks;

@@ -26,6 +26,12 @@ pub trait Arguments: Send + Sized + 'static {
     /// How many there are.
     const COUNT: usize;
 
+    /// As a closure with one parameter takes them: one value as it is, several as a tuple.
+    type Plain;
+
+    #[doc(hidden)]
+    fn plain(self) -> Self::Plain;
+
     #[doc(hidden)]
     fn encode(&self, context: &SerializationContext<'_>) -> Result<Vec<Payload>, PayloadConversionError>;
 
@@ -35,6 +41,9 @@ pub trait Arguments: Send + Sized + 'static {
 
 impl Arguments for () {
     const COUNT: usize = 0;
+    type Plain = ();
+
+    fn plain(self) {}
 
     fn encode(&self, _: &SerializationContext<'_>) -> Result<Vec<Payload>, PayloadConversionError> {
         Ok(Vec::new())
@@ -48,8 +57,15 @@ impl Arguments for () {
 
 macro_rules! arguments {
     ($count:literal: $($name:ident $index:tt),+) => {
+        #[allow(unused_parens, reason = "around one value, not around several")]
         impl<$($name: Value),+> Arguments for ($($name,)+) {
             const COUNT: usize = $count;
+            // Parentheses around one type are that type, and around several a tuple.
+            type Plain = ($($name),+);
+
+            fn plain(self) -> Self::Plain {
+                ($(self.$index),+)
+            }
 
             fn encode(&self, context: &SerializationContext<'_>) -> Result<Vec<Payload>, PayloadConversionError> {
                 Ok(vec![$(context.converter.to_payload(context, &self.$index).map_err(|error| {

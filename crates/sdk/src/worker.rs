@@ -103,10 +103,11 @@ impl Builder {
     }
 
     /// Sets up what was described. It polls once it [runs](Worker::run).
-    pub fn build(self) -> Result<Worker, WorkerError> {
+    pub fn build(mut self) -> Result<Worker, WorkerError> {
         if let Some(duplicate) = self.duplicate {
             return Err(duplicate.into());
         }
+        self.client.mocks().register(&mut self.options, self.client.pipeline().as_ref());
         let inner = temporalio_sdk::Worker::new(self.client.runtime(), self.client.inner().clone(), self.options)?;
         Ok(Worker { inner })
     }

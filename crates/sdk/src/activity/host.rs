@@ -2,6 +2,7 @@
 
 use super::Definition;
 use super::context::{self, Attempt};
+use crate::error::Result;
 use crate::payload::{self, Pipeline};
 use crate::value::{self, Undecoded};
 use futures_util::FutureExt;
@@ -18,21 +19,29 @@ pub(crate) struct Hosted<A>(PhantomData<fn() -> A>);
 
 /// What runs the calls of one activity on one worker.
 pub(crate) struct Host<A: Definition> {
-    state: Arc<A::State>,
+    run: Run<A>,
     /// What a result goes through before the wire, if it is ours.
     pipeline: Option<Pipeline>,
 }
 
+/// What a call of the activity does: its function, or what a test put in its place.
+pub(crate) type Run<A> =
+    Arc<dyn Fn(<A as Definition>::Args) -> BoxFuture<'static, Result<<A as Definition>::Output>> + Send + Sync>;
+
 impl<A: Definition> Host<A> {
     pub(crate) fn register(options: &mut WorkerOptions, state: Arc<A::State>, pipeline: Option<Pipeline>) {
-        options.register_activity::<Hosted<A>>(Arc::new(Host { state, pipeline }));
+        Host::<A>::register_with(options, Arc::new(move |args| A::run(state.clone(), args)), pipeline);
+    }
+
+    pub(crate) fn register_with(options: &mut WorkerOptions, run: Run<A>, pipeline: Option<Pipeline>) {
+        options.register_activity::<Hosted<A>>(Arc::new(Host { run, pipeline }));
     }
 
     async fn attempt(self: Arc<Self>, context: ActivityContext, input: Undecoded) -> Result<RawValue, ActivityError> {
         let wire = SerializationContextData::Activity(ActivitySerializationContext::new());
         let converter = input.converter().clone();
         let args = input.arguments::<A::Args>().map_err(|error| crate::Error::from(error).into_activity_error())?;
-        let work = A::run(self.state.clone(), args);
+        let work = (self.run)(args);
         let outcome = context::within(Arc::new(Attempt { context }), work).await;
         let output = outcome.map_err(|error| error.into_activity_error())?;
         let result = value::encode(&output, &converter, &wire).map_err(payload::unsendable);

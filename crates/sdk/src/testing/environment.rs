@@ -1,7 +1,11 @@
 //! An engine in memory on a clock that skips.
 
+use super::Mock;
+use crate::activity::{self, ActivityFn};
 use crate::client::Client;
+use crate::error::Result;
 use crate::tradewind::{Engine, Tradewind, TradewindError};
+use crate::value::Arguments;
 use server::Settings;
 use server::ambient::{Clock, Skipping};
 use std::ops::Deref;
@@ -53,6 +57,46 @@ impl Environment {
     /// meanwhile may time out.
     pub fn skip(&self, duration: Duration) {
         self.clock.skip(duration);
+    }
+
+    /// Puts a function in the place of an activity, in every worker of this environment that is built from here on,
+    /// whether it knows the activity or not. All others run for real.
+    ///
+    /// ```
+    /// # use tradewind::prelude::*;
+    /// # use tradewind::testing::Environment;
+    /// #[activity]
+    /// async fn fetch_user(id: String) -> Result<String> {
+    ///     unimplemented!("asks a service")
+    /// }
+    ///
+    /// #[workflow]
+    /// async fn greet(id: String) -> Result<String> {
+    ///     Ok(format!("Hello, {}!", fetch_user(id).await?))
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<()> {
+    /// let env = Environment::start().await?;
+    /// let users = env.mock(fetch_user, |id| async move { Ok(format!("user {id}")) });
+    /// env.spawn(Worker::builder(&env, "greetings").workflow(greet).build()?);
+    ///
+    /// assert_eq!(env.execute(greet("42".into())).await?, "Hello, user 42!");
+    /// assert_eq!(users.calls(), 1);
+    /// # env.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// The closure takes one parameter: the argument, or a tuple if there are several.
+    pub fn mock<M, F, W, R>(&self, activity: F, with: W) -> Mock
+    where
+        F: ActivityFn<M>,
+        W: Fn(<<F::Definition as activity::Definition>::Args as Arguments>::Plain) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<<F::Definition as activity::Definition>::Output>> + Send + 'static,
+    {
+        let _ = activity;
+        self.tradewind.mocks().replace::<F::Definition, W, R>(with)
     }
 
     /// Stops workers and engine, in this order.

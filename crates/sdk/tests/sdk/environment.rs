@@ -1,5 +1,6 @@
 //! Time in tests.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use tradewind::prelude::*;
@@ -96,6 +97,54 @@ async fn a_sleep_returns_when_what_was_due_has_happened() {
     assert_eq!(FIRED.load(Ordering::SeqCst), 3);
     handle.result().await.unwrap();
     assert_eq!(FIRED.load(Ordering::SeqCst), 5);
+    env.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_mock_takes_the_place_of_an_activity_and_the_rest_is_real() {
+    #[activity]
+    async fn price(article: String, pieces: u32) -> Result<u32> {
+        unreachable!("asks a service about {pieces} {article}")
+    }
+    #[activity]
+    async fn tax(amount: u32) -> Result<u32> {
+        Ok(amount / 5)
+    }
+    #[workflow]
+    async fn quote(article: String) -> Result<u32> {
+        let price = price(article, 3).await?;
+        Ok(price + tax(price).await?)
+    }
+
+    let env = Environment::start().await.unwrap();
+    let prices = env.mock(price, |(article, pieces)| async move { Ok(article.len() as u32 * pieces * 10) });
+    env.spawn(Worker::builder(&env, "queue").activity(tax).workflow(quote).build().unwrap());
+    assert_eq!(env.execute(quote("lamp".into())).await.unwrap(), 144);
+    assert_eq!(prices.calls(), 1);
+    env.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_mock_fails_and_is_retried_as_an_activity() {
+    #[activity]
+    async fn flaky() -> Result<u32> {
+        unreachable!("the mock is called instead")
+    }
+    #[workflow]
+    async fn stubborn() -> Result<u32> {
+        flaky().await
+    }
+
+    let env = Environment::start().await.unwrap();
+    let calls = Arc::new(AtomicU32::new(0));
+    let seen = calls.clone();
+    let mock = env.mock(flaky, move |()| {
+        let attempt = seen.fetch_add(1, Ordering::SeqCst) + 1;
+        async move { if attempt < 4 { Err(Error::new("not yet")) } else { Ok(attempt) } }
+    });
+    env.spawn(Worker::builder(&env, "queue").activity(flaky).workflow(stubborn).build().unwrap());
+    assert_eq!(env.execute(stubborn()).await.unwrap(), 4);
+    assert_eq!(mock.calls(), 4);
     env.shutdown().await.unwrap();
 }
 
