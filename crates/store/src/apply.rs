@@ -66,6 +66,7 @@ pub(crate) struct Tables<'c> {
     set_wake: Statement<'c>,
     unset_wake: Statement<'c>,
     put_registry: Statement<'c>,
+    put_document: Statement<'c>,
     delete_registry: Statement<'c>,
     put_token: Statement<'c>,
     put_search_key: Statement<'c>,
@@ -104,6 +105,7 @@ impl<'c> Tables<'c> {
             set_wake: connection.prepare("INSERT OR REPLACE INTO wake VALUES (?, ?, ?)")?,
             unset_wake: connection.prepare("DELETE FROM wake WHERE run = ?")?,
             put_registry: connection.prepare("INSERT OR REPLACE INTO registry VALUES (?, ?, ?)")?,
+            put_document: connection.prepare("INSERT OR REPLACE INTO document VALUES (?, ?, ?)")?,
             delete_registry: connection.prepare("DELETE FROM registry WHERE kind = ? AND key = ?")?,
             // These come from outside the run's loop, which may have deleted the run meanwhile.
             put_token: connection.prepare("INSERT OR REPLACE INTO token SELECT id, ?2 FROM run WHERE id = ?1")?,
@@ -189,6 +191,9 @@ impl<'c> Tables<'c> {
                     self.events.put_followed(*follower, *run, *first_event_id)?;
                 }
                 Change::DeleteFollowed { id } => self.events.delete_followed(*id)?,
+                Change::PutDocument { kind, key, bytes } => {
+                    self.put_document.execute((*kind as i64, key, &bytes[..]))?;
+                }
                 Change::PutSpans(row) => self.telemetry.put_spans(row)?,
                 Change::PutLog(row) => self.telemetry.put_log(row)?,
                 Change::DeleteTelemetry { spans_until, logs_until } => {

@@ -8,7 +8,10 @@
 use crate::{
     error::Error,
     names::task_kind,
-    row::{HistoryRow, Item, ItemKey, LoadedRun, RegistryKind, RunRow, TaskRow, TokenHash, TransferRow, WakeRow},
+    row::{
+        DocumentKind, HistoryRow, Item, ItemKey, LoadedRun, RegistryKind, RunRow, TaskRow, TokenHash, TransferRow,
+        WakeRow,
+    },
 };
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, RwLock};
@@ -279,6 +282,11 @@ pub(crate) fn search_keys(connection: &Connection, run: RunKey) -> Result<Vec<(S
     let mut find = connection.prepare_cached("SELECT key, value FROM search_key WHERE run = ? ORDER BY key")?;
     let rows = find.query_map([run.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+pub(crate) fn document(connection: &Connection, kind: DocumentKind, key: &str) -> Result<Option<Bytes>, Error> {
+    let mut find = connection.prepare_cached("SELECT bytes FROM document WHERE kind = ? AND key = ?")?;
+    Ok(find.query_row((kind as i64, key), |row| bytes(row, 0)).optional()?)
 }
 
 /// Runs of a namespace by key, for whoever deletes one. Reads all runs of others too.

@@ -7,7 +7,7 @@ pub use event::{
     EventFilter, EventMeaning, EventPage, EventRange, EventRow, EventSource, EventSummary, FollowedRow, Follower,
     NewEvent,
 };
-pub use telemetry::{LogOwner, LogRange, LogRow, SpansRow, TraceId};
+pub use telemetry::{LogOrder, LogOwner, LogRange, LogRow, SpansRow, TraceId};
 
 use bytes::Bytes;
 use std::sync::Arc;
@@ -146,6 +146,12 @@ pub enum Change {
     DeleteFollowed {
         id: i64,
     },
+    /// A document of somebody outside the engine, of any size: read one at a time, when it is asked for.
+    PutDocument {
+        kind: DocumentKind,
+        key: String,
+        bytes: Bytes,
+    },
     PutSpans(SpansRow),
     PutLog(LogRow),
     /// The oldest rows of spans and of log records, up to these ids.
@@ -167,6 +173,13 @@ pub enum Change {
         kind: RegistryKind,
         key: String,
     },
+}
+
+/// What a document is. The numbers are on disk and never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DocumentKind {
+    /// Key: the id of a registration of the Mistral catalogue. The graph that its worker drew.
+    Graph = 1,
 }
 
 /// SHA-256 of an execution token.

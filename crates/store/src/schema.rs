@@ -28,6 +28,7 @@
 //! event       sequence → run, chain, id, bytes   + unique on run and id; indexes on run, on chain
 //! open_task   run, task → where it opened        custom tasks that were opened and not closed
 //! followed    id → follower, run, event          steps that somebody has yet to hear of
+//! document    kind, key → bytes                  what others keep here, too large to be read at the start
 //! spans       id → trace, bytes                  + index on trace
 //! log         id → time, whose, bytes            + indexes by whose and time
 //! ```
@@ -166,6 +167,8 @@ CREATE TABLE followed (
 ";
 
 const TELEMETRY_TABLES: &str = "
+CREATE TABLE document (
+  kind INTEGER NOT NULL, key TEXT NOT NULL, bytes BLOB NOT NULL, PRIMARY KEY (kind, key));
 CREATE TABLE spans (id INTEGER PRIMARY KEY, trace BLOB NOT NULL, received INTEGER NOT NULL, bytes BLOB NOT NULL);
 CREATE INDEX spans_by_trace ON spans (trace);
 CREATE TABLE log (

@@ -12,8 +12,8 @@ use crate::{
     list::{self, Counted},
     read::{self, Readers},
     row::{
-        Durability, Epoch, EventFilter, EventPage, EventRange, EventSummary, FollowedRow, Follower, HistoryRow,
-        LoadedRun, LogOwner, LogRange, LogRow, RegistryKind, RunRow, Sequence, TaskRow, TokenHash, TraceId,
+        DocumentKind, Durability, Epoch, EventFilter, EventPage, EventRange, EventSummary, FollowedRow, Follower,
+        HistoryRow, LoadedRun, LogOwner, LogRange, LogRow, RegistryKind, RunRow, Sequence, TaskRow, TokenHash, TraceId,
         TransferRow, VisibilityRow, WakeRow, Write,
     },
     schema, telemetry,
@@ -273,6 +273,10 @@ impl Store {
     /// What users find a run by, in the order of the keys.
     pub fn search_keys(&self, run: RunKey) -> Result<Vec<(String, Option<String>)>, Error> {
         self.read(|connection| read::search_keys(connection, run))
+    }
+
+    pub fn document(&self, kind: DocumentKind, key: &str) -> Result<Option<Bytes>, Error> {
+        self.read(|connection| read::document(connection, kind, key))
     }
 
     /// Runs of a namespace by key, after `after`; for deleting it.

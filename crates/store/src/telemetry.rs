@@ -9,7 +9,7 @@ use crate::{
     apply::Refusal,
     error::Error,
     read::bytes,
-    row::{LogOwner, LogRange, LogRow, SpansRow, TraceId},
+    row::{LogOrder, LogOwner, LogRange, LogRow, SpansRow, TraceId},
 };
 use bytes::Bytes;
 use rusqlite::{Connection, Row, Statement, ToSql, params, params_from_iter};
@@ -110,12 +110,21 @@ pub(crate) fn logs(connection: &Connection, owner: &LogOwner, range: &LogRange) 
     values.extend([&window.0 as &dyn ToSql, &window.1]);
     let after = range.after.map(|(time, id)| (time.as_nanos(), id));
     if let Some((time, id)) = &after {
-        conditions.push(if range.newest_first { "(time, id) < (?, ?)" } else { "(time, id) > (?, ?)" });
-        values.extend([time as &dyn ToSql, id]);
+        match range.order {
+            LogOrder::OldestFirst => conditions.push("(time, id) > (?, ?)"),
+            LogOrder::NewestFirst => conditions.push("(time, id) < (?, ?)"),
+            LogOrder::Arrival => conditions.push("id > ?"),
+        }
+        values.extend((range.order != LogOrder::Arrival).then_some(time as &dyn ToSql));
+        values.push(id);
     }
     let limit = range.limit as i64;
     values.push(&limit);
-    let order = if range.newest_first { "time DESC, id DESC" } else { "time, id" };
+    let order = match range.order {
+        LogOrder::OldestFirst => "time, id",
+        LogOrder::NewestFirst => "time DESC, id DESC",
+        LogOrder::Arrival => "id",
+    };
     let conditions = conditions.join(" AND ");
     let mut find = connection.prepare_cached(&format!(
         "SELECT id, time, received, workflow_id, run_id, activity_id, workflow_type, deployment, worker, bytes

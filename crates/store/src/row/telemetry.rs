@@ -38,6 +38,14 @@ pub enum LogOwner {
     Deployment { name: String, worker: Option<String>, workflow_type: Option<String> },
 }
 
+/// Records of several workers arrive in batches, so the order of their times is not that of their arrival.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogOrder {
+    OldestFirst,
+    NewestFirst,
+    Arrival,
+}
+
 /// Which of them, and in which order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogRange {
@@ -45,7 +53,7 @@ pub struct LogRange {
     pub from: Option<Timestamp>,
     /// Before this moment.
     pub before: Option<Timestamp>,
-    pub newest_first: bool,
+    pub order: LogOrder,
     /// Reading goes on behind this row.
     pub after: Option<(Timestamp, i64)>,
     pub limit: usize,

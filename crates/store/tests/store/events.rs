@@ -6,7 +6,7 @@ use store::{
     Store,
     row::{
         Change, EventFilter, EventMeaning, EventRange, EventRow, EventSource, EventSummary, FollowedRow, Follower,
-        LogOwner, LogRange, LogRow, NewEvent, SpansRow,
+        LogOrder, LogOwner, LogRange, LogRow, NewEvent, SpansRow,
     },
 };
 use tradewind_core::{ids::RunKey, time::Timestamp};
@@ -201,13 +201,15 @@ on_every_store! {
             let rows = node.store.logs(owner, &range).unwrap();
             rows.iter().map(|row| (row.time.as_nanos() / 1_000_000_000, row.id)).collect::<Vec<_>>()
         };
-        let range = LogRange { from: None, before: None, newest_first: false, after: None, limit: 10 };
+        let range = LogRange { from: None, before: None, order: LogOrder::OldestFirst, after: None, limit: 10 };
 
         assert_eq!(read(&execution(None), range.clone()), [(1, 2), (2, 3), (2, 4), (3, 1)]);
-        assert_eq!(read(&execution(None), LogRange { newest_first: true, limit: 2, ..range.clone() }), [(3, 1), (2, 4)]);
+        assert_eq!(read(&execution(None), LogRange { order: LogOrder::NewestFirst, limit: 2, ..range.clone() }), [(3, 1), (2, 4)]);
         assert_eq!(read(&execution(None), LogRange { after: Some((at(2), 3)), ..range.clone() }), [(2, 4), (3, 1)]);
-        let back = LogRange { after: Some((at(2), 4)), newest_first: true, ..range.clone() };
+        let back = LogRange { after: Some((at(2), 4)), order: LogOrder::NewestFirst, ..range.clone() };
         assert_eq!(read(&execution(None), back), [(2, 3), (1, 2)]);
+        let arrival = LogRange { after: Some((at(0), 1)), order: LogOrder::Arrival, ..range.clone() };
+        assert_eq!(read(&execution(None), arrival), [(1, 2), (2, 3), (2, 4)]);
         let window = LogRange { from: Some(at(2)), before: Some(at(3)), ..range.clone() };
         assert_eq!(read(&execution(None), window), [(2, 3), (2, 4)]);
         assert_eq!(read(&execution(Some("5")), range.clone()), [(2, 3)]);
