@@ -20,11 +20,13 @@ pub mod error;
 pub mod events;
 pub mod executions;
 pub mod extract;
+pub mod graph;
 pub mod limits;
 pub mod paging;
 pub mod payload;
 pub mod platform;
 pub mod schema;
+pub mod telemetry;
 pub mod time;
 pub mod workers;
 pub mod workflows;
@@ -56,8 +58,16 @@ fn router(platform: Platform) -> Router {
         .merge(events::routes())
         .merge(workflows::routes())
         .merge(deployments::routes())
+        .merge(telemetry::routes())
+        .merge(graph::routes())
         .method_not_allowed_fallback(error::method_not_allowed)
         .fallback(error::absent);
+    let sinks = telemetry::sinks().method_not_allowed_fallback(error::method_not_allowed);
     let v2 = events::routes_v2().method_not_allowed_fallback(error::method_not_allowed).fallback(error::absent);
-    Router::new().nest("/v1/workflows", v1).nest("/v2/workflows", v2).layer(limit).with_state(platform)
+    Router::new()
+        .nest("/v1/workflows", v1)
+        .nest("/v2/workflows", v2)
+        .nest("/telemetry/v1", sinks)
+        .layer(limit)
+        .with_state(platform)
 }

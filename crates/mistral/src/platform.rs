@@ -4,6 +4,7 @@ use crate::Error;
 use crate::catalogue::liveness::Liveness;
 use crate::catalogue::{Catalogue, Index};
 use crate::events::Events;
+use crate::telemetry::Telemetry;
 use api::common::v1::WorkflowExecution;
 use server::{Service, Settings, config};
 use std::collections::BTreeMap;
@@ -39,6 +40,7 @@ pub struct Inner {
     pub catalogue: Catalogue,
     pub liveness: Liveness,
     pub events: Events,
+    pub telemetry: Telemetry,
 }
 
 impl Deref for Platform {
@@ -73,7 +75,9 @@ impl Platform {
         let catalogue = Catalogue::load(service.store.clone(), service.engine.shared().epoch)?;
         let liveness = Liveness::load(settings.liveness_window, &catalogue.index(), service.clock.now());
         let events = Events::open(&service, namespace, &settings.namespace).await?;
-        Ok(Platform { inner: Arc::new(Inner { service, settings, namespace, catalogue, liveness, events }) })
+        let telemetry = Telemetry::default();
+        let inner = Inner { service, settings, namespace, catalogue, liveness, events, telemetry };
+        Ok(Platform { inner: Arc::new(inner) })
     }
 }
 

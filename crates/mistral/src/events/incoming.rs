@@ -150,7 +150,7 @@ impl<'a> Kept<'a> {
 
 /// JSON without line breaks. Between values they are white space; inside texts JSON writes them as `\n`, but has no
 /// need to escape the ones that only some readers take for the end of a line, and clients of streams do.
-fn on_one_line(mut json: Vec<u8>) -> Vec<u8> {
+pub fn on_one_line(mut json: Vec<u8>) -> Vec<u8> {
     for byte in &mut json {
         if matches!(byte, b'\n' | b'\r') {
             *byte = b' ';

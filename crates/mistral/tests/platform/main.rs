@@ -3,4 +3,5 @@
 mod events;
 mod lifecycle;
 mod sse;
+mod telemetry;
 mod testkit;

@@ -1,6 +1,6 @@
 //! The platform on a server in this process, with short ways to be its client and its worker.
 
-use api::command::v1::{Command, command::Attributes};
+use api::command::v1::{Command, UpsertWorkflowSearchAttributesCommandAttributes, command::Attributes};
 use api::common::v1::{WorkflowExecution, WorkflowType};
 use api::enums::v1::CommandType;
 use api::taskqueue::v1::TaskQueue;
@@ -152,6 +152,22 @@ impl Platform {
         handlers::terminate_workflow_execution::handle(self.service(), request).await.expect("it is terminated");
     }
 
+    /// Introduces a workflow as its worker does; the id of its registration.
+    pub async fn register(&self, workflow: &str, deployment: &str, worker: &str) -> String {
+        let spec = json!({
+            "name": workflow, "task_queue": deployment, "input_schema": { "type": "object" }, "output_schema": null,
+            "signals": [], "queries": [], "updates": [], "enforce_determinism": true, "on_behalf_of": false,
+            "is_technical": false, "execution_timeout": "PT1H", "plugin_metadata": null, "display_name": null,
+            "description": null, "schedules": [],
+        });
+        let registration = json!({
+            "definitions": [spec], "deployment_name": deployment, "worker_name": worker, "deployment_location": null,
+        });
+        let (status, body) = self.post("/v1/workflows/register", &registration).await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+        body["workflow_registration_ids"][0].as_str().expect("an id for each").to_owned()
+    }
+
     pub async fn delete(&self, run: &Run) {
         let request =
             DeleteWorkflowExecutionRequest { namespace: NAMESPACE.into(), workflow_execution: Some(run.execution()) };
@@ -229,4 +245,16 @@ fn next_number() -> u128 {
     use std::sync::atomic::{AtomicU64, Ordering};
     static NEXT: AtomicU64 = AtomicU64::new(1);
     u128::from(NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// What a worker does first: it says under which trace the run goes.
+pub fn name_trace(trace: &str) -> Command {
+    let metadata = [("encoding", "json/plain"), ("type", "Keyword")];
+    let metadata = metadata.map(|(key, value)| (key.to_owned(), bytes::Bytes::from(value))).into();
+    let payload = api::common::v1::Payload { metadata, data: format!("{trace:?}").into(), ..Default::default() };
+    let search_attributes =
+        api::common::v1::SearchAttributes { indexed_fields: [("OtelTraceId".into(), payload)].into() };
+    let attributes = UpsertWorkflowSearchAttributesCommandAttributes { search_attributes: Some(search_attributes) };
+    let attributes = Attributes::UpsertWorkflowSearchAttributesCommandAttributes(attributes.into());
+    command(CommandType::UpsertWorkflowSearchAttributes, attributes)
 }
