@@ -9,6 +9,7 @@ use super::operations::Operations;
 use std::cell::RefCell;
 use std::rc::Rc;
 use temporalio_workflow::WorkflowCancellationToken;
+use tracing::span::EnteredSpan;
 
 thread_local! {
     static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
@@ -36,13 +37,17 @@ impl Current {
     }
 
     pub(crate) fn enter(self) -> Entered {
-        Entered { outer: CURRENT.replace(Some(self)) }
+        let outside = CURRENT.with_borrow(Option::is_none);
+        let span = outside.then(|| self.operations.span().entered());
+        Entered { outer: CURRENT.replace(Some(self)), _span: span }
     }
 }
 
 /// Puts back what was current before.
 pub(crate) struct Entered {
     outer: Option<Current>,
+    /// Names the run in log lines. Scopes within a run add nothing to it.
+    _span: Option<EnteredSpan>,
 }
 
 impl Drop for Entered {

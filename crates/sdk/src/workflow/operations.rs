@@ -12,6 +12,7 @@ use temporalio_workflow::{
     ActivityOptions, ChildWorkflowOptions, LocalActivityOptions, StartedChildWorkflow, TimerOptions, TimerResult,
     WorkflowCancellationToken, WorkflowContext,
 };
+use tracing::Span;
 
 pub(crate) type Pending<T> = LocalBoxFuture<'static, T>;
 pub(crate) type StartedChild = StartedChildWorkflow<UntypedWorkflow>;
@@ -46,6 +47,8 @@ pub(crate) trait Operations {
     fn converter(&self) -> PayloadConverter;
     fn task_queue(&self) -> String;
     fn is_replaying(&self) -> bool;
+    /// What its log lines carry.
+    fn span(&self) -> Span;
     fn fail_task(&self, why: String);
 }
 
@@ -103,6 +106,10 @@ impl<W: Definition> Operations for WorkflowContext<Host<W>> {
 
     fn is_replaying(&self) -> bool {
         self.is_replaying_history_events()
+    }
+
+    fn span(&self) -> Span {
+        tracing::info_span!("workflow", workflow = W::NAME, workflow_id = self.workflow_id(), run_id = self.run_id())
     }
 
     fn fail_task(&self, why: String) {

@@ -10,3 +10,4 @@ mod payloads;
 #[cfg(feature = "embedded")]
 mod replay;
 mod support;
+mod telemetry;

@@ -1,0 +1,180 @@
+//! What a process says about its work.
+
+use crate::support::{Test, uuid};
+use opentelemetry::trace::{SpanKind, TracerProvider};
+use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::Duration;
+use temporalio_common::protos::temporal::api::enums::v1::EventType;
+use temporalio_common::protos::temporal::api::history::v1::HistoryEvent;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::prelude::*;
+use tradewind::prelude::*;
+use tradewind::telemetry::{Metrics, OncePerHistory, WorkflowIdGenerator, traces};
+
+#[activity]
+async fn shout(text: String) -> Result<String> {
+    tracing::info!("shouting");
+    Ok(text.to_uppercase())
+}
+
+#[workflow]
+async fn shout_twice(text: String) -> Result<String> {
+    shout(shout(text).await?).await
+}
+
+#[tokio::test]
+async fn one_trace_goes_from_the_client_to_the_activities() {
+    let exporter = InMemorySpanExporter::default();
+    let provider = SdkTracerProvider::builder()
+        .with_id_generator(WorkflowIdGenerator::default())
+        .with_simple_exporter(exporter.clone())
+        .build();
+    let traced = traces().tracer(provider.tracer("test"));
+    let test = Test::with(|client| client.traces(traced)).await;
+    let worker = test.worker(|worker| worker.activity(shout).workflow(shout_twice));
+
+    assert_eq!(test.client.execute(shout_twice("hey".into())).await.unwrap(), "HEY");
+    worker.stop().await;
+    test.stop().await;
+
+    let spans = exporter.get_finished_spans().unwrap();
+    let names: Vec<_> = spans.iter().map(|span| span.name.as_ref()).collect();
+    let by_id: HashMap<_, _> = spans.iter().map(|span| (span.span_context.span_id(), span)).collect();
+    let trace = spans[0].span_context.trace_id();
+    assert!(spans.iter().all(|span| span.span_context.trace_id() == trace), "one trace: {names:?}");
+
+    let ran: Vec<&SpanData> = spans.iter().filter(|span| span.name == "RunActivity:shout").collect();
+    assert_eq!(ran.len(), 2, "{names:?}");
+    for span in ran {
+        assert_eq!(span.span_kind, SpanKind::Server);
+        let mut parents = Vec::new();
+        let mut at = span;
+        while let Some(parent) = by_id.get(&at.parent_span_id) {
+            parents.push(parent.name.as_ref());
+            at = parent;
+        }
+        assert_eq!(
+            parents,
+            ["StartActivity:shout", "RunWorkflow:shout_twice", "StartWorkflow:shout_twice"],
+            "all: {names:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn metrics_are_there_to_scrape_until_the_last_client_is_gone() {
+    let metrics = Metrics::prometheus("127.0.0.1:0").unwrap();
+    let address = metrics.address().unwrap();
+    let test = Test::with(|client| client.metrics(&metrics)).await;
+    drop(metrics);
+    let worker = test.worker(|worker| worker.activity(shout).workflow(shout_twice));
+    assert_eq!(test.client.execute(shout_twice("hey".into())).await.unwrap(), "HEY");
+
+    let page = scrape(address).await.unwrap();
+    for name in [
+        "temporal_activity_execution_latency",
+        "temporal_workflow_completed",
+        "temporal_request_latency",
+        "temporal_worker_task_slots_available",
+    ] {
+        assert!(page.contains(name), "no {name} in\n{page}");
+    }
+    assert!(page.contains("activity_type=\"shout\""), "{page}");
+
+    worker.stop().await;
+    test.stop().await;
+    let deadline = Duration::from_secs(30);
+    let gone = async {
+        while scrape(address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(deadline, gone).await.expect("the endpoint ends with its last client");
+}
+
+#[workflow]
+async fn talk(text: String) -> Result<String> {
+    tracing::info!("before");
+    let louder = shout(text).await?;
+    tracing::info!("between");
+    workflow::sleep(Duration::from_secs(2)).await?;
+    tracing::info!("after");
+    Ok(louder)
+}
+
+/// The second worker runs again what the first one ran, and then goes on.
+#[tokio::test]
+async fn a_replay_logs_nothing_again() {
+    let lines = Lines::default();
+    let subscriber = tracing_subscriber::registry()
+        .with(LevelFilter::INFO)
+        .with(OncePerHistory)
+        .with(tracing_subscriber::fmt::layer().with_ansi(false).with_writer(lines.clone()));
+    tracing::subscriber::set_global_default(subscriber).expect("each test has a process of its own");
+
+    let test = Test::start().await;
+    let first = test.worker(|worker| worker.activity(shout).workflow(talk));
+    let id = uuid();
+    let handle = test.client.start(talk("hey".into())).id(&id).await.unwrap();
+    while !handle.history().into_events().await.unwrap().iter().any(is_timer) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    first.stop().await;
+    let second = test.worker(|worker| worker.activity(shout).workflow(talk));
+    assert_eq!(handle.result().await.unwrap(), "HEY");
+    second.stop().await;
+    test.stop().await;
+
+    let lines = lines.text();
+    for what in ["before", "between", "after", "shouting"] {
+        let with: Vec<_> = lines.lines().filter(|line| line.ends_with(what)).collect();
+        assert_eq!(with.len(), 1, "{what}:\n{lines}");
+        assert!(with[0].contains(&id), "{}", with[0]);
+    }
+}
+
+fn is_timer(event: &HistoryEvent) -> bool {
+    event.event_type() == EventType::TimerStarted
+}
+
+async fn scrape(address: std::net::SocketAddr) -> io::Result<String> {
+    let mut connection = tokio::net::TcpStream::connect(address).await?;
+    connection.write_all(b"GET /metrics HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").await?;
+    let mut page = String::new();
+    connection.read_to_string(&mut page).await?;
+    Ok(page)
+}
+
+/// Keeps what is logged.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Lines {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().clone()).expect("lines are text")
+    }
+}
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> tracing_subscriber::fmt::MakeWriter<'a> for Lines {
+    type Writer = Lines;
+
+    fn make_writer(&'a self) -> Lines {
+        self.clone()
+    }
+}
