@@ -89,6 +89,12 @@ pub(crate) fn write(sql: &mut Sql, connection: &Connection, expression: &Express
             sql.push(")");
             Ok(())
         }
+        Expression::SearchKey { key, part } => {
+            sql.push("EXISTS (SELECT 1 FROM search_key AS k WHERE k.run = v.run AND ");
+            write_search_key(sql, key, part);
+            sql.push(")");
+            Ok(())
+        }
         Expression::IsNull { field, negated } => {
             if is_many(field) {
                 sql.push(if *negated { "EXISTS (" } else { "NOT EXISTS (" });
@@ -133,6 +139,20 @@ fn write_in(
     let values = values.iter().map(|value| operand.bound(connection, value)).collect::<Result<Vec<_>, _>>()?;
     sql.push("(").append(operand.sql).push(if negated { " NOT IN " } else { " IN " }).bind_all(values).push(")");
     Ok(())
+}
+
+/// What a row `k` of `search_key` must be.
+pub(crate) fn write_search_key(sql: &mut Sql, key: &str, part: &str) {
+    let mut pattern = String::with_capacity(part.len() + 2);
+    pattern.push('%');
+    for char in part.chars() {
+        if matches!(char, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(char);
+    }
+    pattern.push('%');
+    sql.push("k.key = ").bind(key.to_owned()).push(" AND k.value LIKE ").bind(pattern).push(" ESCAPE '\\'");
 }
 
 /// That a text begins with another one, in a form that an index can serve.

@@ -90,6 +90,12 @@ pub enum Expression {
         field: Field,
         negated: bool,
     },
+    /// A search key whose value contains `part`, whatever the case of ASCII letters. No text of the language
+    /// says this: search keys are no attributes.
+    SearchKey {
+        key: String,
+        part: String,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

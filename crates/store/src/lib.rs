@@ -30,6 +30,6 @@ mod writer;
 
 pub use error::{Error, Failure, OpenError};
 pub use lifetimes::Lifetimes;
-pub use list::Counted;
+pub use list::{By, Counted, Order};
 pub use store::{Flush, HighWater, Location, Options, Store};
 pub use writer::{Progress, Statistics};

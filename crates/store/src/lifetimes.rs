@@ -1,6 +1,6 @@
 //! How long executions lived, added up.
 
-use crate::{condition::Sql, error::Error, filter::Query, plan, schema::OPEN};
+use crate::{condition::Sql, error::Error, filter::Query, list::Order, plan, schema::OPEN};
 use rusqlite::{Connection, params_from_iter};
 use std::time::Duration;
 use tradewind_core::{ids::NamespaceKey, time::Timestamp};
@@ -33,7 +33,7 @@ pub(crate) fn read(
     sql.push("SELECT v.status, nullif(v.close_time, ").bind(OPEN).push(") / ").bind(stretch);
     sql.push(" AS stretch, count(*), sum(iif(v.close_time = ").bind(OPEN);
     sql.push(", 0, v.close_time - v.start_time) / 1000)");
-    sql.append(plan::matching(connection, namespace, query, FEW)?);
+    sql.append(plan::matching(connection, namespace, query, Order::default(), FEW)?);
     sql.push(" GROUP BY 1, 2 ORDER BY 2, 1");
     let mut find = connection.prepare_cached(&sql.text)?;
     let rows = find.query_map(params_from_iter(sql.bound.iter()), |row| {

@@ -1,7 +1,8 @@
 //! Lists and counts of executions.
 //!
 //! Invariants
-//! - Open executions come first by start, then closed ones by close; latest first, ties by run, latest first.
+//! - Open executions come first by start, then closed ones by close; latest first, ties by run, latest first. Other
+//!   orders are its reverse, and the order of starting, which is that of the runs' keys and needs no index.
 //! - A page begins after the last row of the one before, by that row's place in the order and not by its number:
 //!   executions that are added or leave in between neither shift nor repeat the others.
 
@@ -35,6 +36,22 @@ pub struct Counted {
     pub groups: Vec<(Vec<Option<Value>>, u64)>,
 }
 
+/// In which order a list is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Order {
+    pub by: By,
+    pub ascending: bool,
+}
+
+/// What a list is sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum By {
+    /// Open executions are later than all that have ended.
+    #[default]
+    End,
+    Start,
+}
+
 const COLUMNS: &str = "v.run, v.namespace, v.workflow_id, v.run_id,
   (SELECT text FROM name WHERE id = v.workflow_type), v.status, (SELECT text FROM name WHERE id = v.task_queue),
   v.start_time, v.execution_time, v.close_time, v.history_length, v.history_size_bytes, v.state_transitions,
@@ -45,17 +62,30 @@ pub(crate) fn page(
     connection: &Connection,
     namespace: NamespaceKey,
     query: &Query,
+    order: Order,
     page_size: usize,
     after: Option<&[u8]>,
 ) -> Result<(Vec<VisibilityRow>, Option<Bytes>), Error> {
     let mut sql = Sql::default();
-    sql.push("SELECT ").push(COLUMNS).append(plan::matching(connection, namespace, query, FEW_FOR_A_PAGE)?);
+    sql.push("SELECT ").push(COLUMNS).append(plan::matching(connection, namespace, query, order, FEW_FOR_A_PAGE)?);
+    let (beyond, direction) = if order.ascending { (" > ", " ASC") } else { (" < ", " DESC") };
     if let Some(token) = after {
         let place = Place::decode(token).ok_or(Error::PageToken)?;
-        sql.push(" AND (v.close_time, v.start_time, v.run) < ");
-        sql.bind_all([place.close_time.into(), place.start_time.into(), place.run.into()]);
+        match order.by {
+            By::End => {
+                sql.push(" AND (v.close_time, v.start_time, v.run)").push(beyond);
+                sql.bind_all([place.close_time.into(), place.start_time.into(), place.run.into()]);
+            }
+            By::Start => {
+                sql.push(" AND v.run").push(beyond).bind(place.run);
+            }
+        }
     }
-    sql.push(" ORDER BY v.close_time DESC, v.start_time DESC, v.run DESC LIMIT ");
+    sql.push(" ORDER BY ");
+    if order.by == By::End {
+        sql.push("v.close_time").push(direction).push(", v.start_time").push(direction).push(", ");
+    }
+    sql.push("v.run").push(direction).push(" LIMIT ");
     sql.bind(page_size.saturating_add(1) as i64);
     let mut find = connection.prepare_cached(&sql.text)?;
     let mut rows = find.query_map(params_from_iter(sql.bound.iter()), decode)?.collect::<Result<Vec<_>, _>>()?;
@@ -85,7 +115,7 @@ pub(crate) fn count(connection: &Connection, namespace: NamespaceKey, query: &Qu
             crate::condition::write(&mut sql, connection, filter)?;
         }
     } else {
-        sql.push("count(*)").append(plan::matching(connection, namespace, query, FEW_FOR_A_COUNT)?);
+        sql.push("count(*)").append(plan::matching(connection, namespace, query, Order::default(), FEW_FOR_A_COUNT)?);
     }
     for field in &query.group_by {
         sql.push(" GROUP BY ").push(group_column(&field.source)).push(" ORDER BY 1");
@@ -113,6 +143,7 @@ fn by_status_alone(query: &Query) -> bool {
         match expression {
             Expression::All(parts) | Expression::Any(parts) => parts.iter().all(|part| every(part, test)),
             Expression::Not(part) => every(part, test),
+            Expression::SearchKey { .. } => false,
             Expression::Compare { field, .. }
             | Expression::In { field, .. }
             | Expression::Between { field, .. }

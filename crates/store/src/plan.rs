@@ -8,6 +8,7 @@ use crate::{
     condition::{self, Sql, plain, symbol},
     error::Error,
     filter::{Column, Comparison, Expression, Field, Query, Source, Value},
+    list::{By, Order},
     schema::OPEN,
 };
 use rusqlite::{Connection, params_from_iter, types::Value as Bound};
@@ -23,6 +24,7 @@ pub(crate) fn matching(
     connection: &Connection,
     namespace: NamespaceKey,
     query: &Query,
+    order: Order,
     few: usize,
 ) -> Result<Sql, Error> {
     let musts = musts(query.filter.as_ref());
@@ -34,7 +36,10 @@ pub(crate) fn matching(
             sql.push(")) AS begin CROSS JOIN visibility AS v ON v.run = begin.run");
         }
         None => {
-            sql.push("visibility AS v").push(ordered_index(query, &musts));
+            sql.push("visibility AS v").push(match order.by {
+                By::End => ordered_index(query, &musts),
+                By::Start => " NOT INDEXED",
+            });
         }
     }
     sql.push(" WHERE v.namespace = ").bind(namespace.0);
@@ -141,6 +146,12 @@ fn rows_of(connection: &Connection, namespace: NamespaceKey, must: &Expression) 
         Expression::In { field, negated: false, values } => (field, Test::In(values)),
         Expression::Between { field, negated: false, from, to } => (field, Test::Between(from, to)),
         Expression::StartsWith { field, negated: false, prefix } => (field, Test::Prefix(prefix)),
+        Expression::SearchKey { key, part } => {
+            let mut sql = Sql::default();
+            sql.push("SELECT k.run FROM search_key AS k INDEXED BY search_key_by_value WHERE ");
+            condition::write_search_key(&mut sql, key, part);
+            return Ok(Some(sql));
+        }
         _ => return Ok(None),
     };
     match &field.source {

@@ -9,7 +9,7 @@ use crate::{
     events,
     filter::Query,
     lifetimes::{self, Lifetimes},
-    list::{self, Counted},
+    list::{self, Counted, Order},
     read::{self, Readers},
     row::{
         DocumentKind, Durability, Epoch, EventFilter, EventPage, EventRange, EventSummary, FollowedRow, Follower,
@@ -300,7 +300,19 @@ impl Store {
         page_size: usize,
         after: Option<&[u8]>,
     ) -> Result<(Vec<VisibilityRow>, Option<Bytes>), Error> {
-        self.read(|connection| list::page(connection, namespace, query, page_size, after))
+        self.list_in(namespace, query, Order::default(), page_size, after)
+    }
+
+    /// The same in an order of one's own. A token leads on only in the order that it comes from.
+    pub fn list_in(
+        &self,
+        namespace: NamespaceKey,
+        query: &Query,
+        order: Order,
+        page_size: usize,
+        after: Option<&[u8]>,
+    ) -> Result<(Vec<VisibilityRow>, Option<Bytes>), Error> {
+        self.read(|connection| list::page(connection, namespace, query, order, page_size, after))
     }
 
     /// How many executions match, by group if the query says so.

@@ -8,7 +8,8 @@ use crate::{
 use proptest::prelude::*;
 use std::time::Duration;
 use store::{
-    filter::{self, Query, Value},
+    By, Order,
+    filter::{self, Expression, Query, Value},
     row::{AttributeValue, Change, VisibilityRow},
 };
 use tradewind_core::ids::{NamespaceKey, RunKey};
@@ -25,6 +26,66 @@ on_every_store! {
             show(shown(5, 20)),
         ]);
         assert_eq!(runs(&node, ""), [5, 3, 1, 4, 2]);
+    }
+
+    fn a_list_is_read_from_either_end_of_either_order(node: Node) {
+        node.commit([
+            show(shown(1, 10)),
+            show(closed(2, 11, 40)),
+            show(shown(3, 20)),
+            show(closed(4, 21, 50)),
+            show(shown(5, 22)),
+        ]);
+        let all = |by, ascending, query: &str| {
+            let query = filter::parse(query, &schema()).unwrap();
+            let (mut found, mut token) = (Vec::new(), None::<bytes::Bytes>);
+            loop {
+                let order = Order { by, ascending };
+                let (rows, next) = node.store.list_in(NAMESPACE, &query, order, 2, token.as_deref()).unwrap();
+                found.extend(rows.into_iter().map(|row| row.run.0));
+                token = next;
+                if token.is_none() {
+                    return found;
+                }
+            }
+        };
+        assert_eq!(all(By::End, false, ""), [5, 3, 1, 4, 2]);
+        assert_eq!(all(By::End, true, ""), [2, 4, 1, 3, 5]);
+        assert_eq!(all(By::Start, false, ""), [5, 4, 3, 2, 1]);
+        assert_eq!(all(By::Start, true, ""), [1, 2, 3, 4, 5]);
+        assert_eq!(all(By::Start, true, "ExecutionStatus = 'Running' AND WorkflowType = 'Order'"), [1, 3, 5]);
+    }
+
+    fn runs_are_found_by_search_keys(node: Node) {
+        let put = |run, key: &str, value: Option<&str>| {
+            let value = value.map(str::to_owned);
+            Change::PutSearchKey { run: RunKey(run), key: key.to_owned(), value }
+        };
+        for number in 1..=4 {
+            node.commit([Change::InsertRun(run(number)), show(shown(number, number))]);
+        }
+        node.commit([
+            put(1, "customer.id", Some("ACME-7_a%")),
+            put(2, "customer.id", Some("acme-70")),
+            put(3, "customer.id", None),
+            put(4, "customer", Some("acme-7")),
+            put(1, "region", Some("eu")),
+        ]);
+        let find = |conditions: &[(&str, &str)]| {
+            let one = |(key, part): &(&str, &str)| {
+                Expression::SearchKey { key: (*key).to_owned(), part: (*part).to_owned() }
+            };
+            let filter = Some(Expression::All(conditions.iter().map(one).collect()));
+            let query = Query { filter, ..Query::default() };
+            let (rows, _) = node.store.list(NAMESPACE, &query, 10, None).unwrap();
+            rows.into_iter().map(|row| row.run.0).collect::<Vec<_>>()
+        };
+        assert_eq!(find(&[("customer.id", "acme-7")]), [2, 1]);
+        assert_eq!(find(&[("customer.id", "7_A%")]), [1], "nothing in a value is a wildcard");
+        assert_eq!(find(&[("customer.id", "")]), [2, 1], "a key without a value contains nothing");
+        assert_eq!(find(&[("customer.id", "acme"), ("region", "eu")]), [1]);
+        assert_eq!(find(&[("customer.id", "acme"), ("region", "us")]), [0; 0]);
+        assert_eq!(find(&[("nobody", "x\0'")]), [0; 0]);
     }
 
     fn a_list_shows_a_change_as_soon_as_it_is_durable(node: Node) {

@@ -70,6 +70,7 @@ fn truth(expression: &Expression, row: &VisibilityRow) -> Option<bool> {
             let Value::Text(found) = single(field, row)? else { panic!("only keywords have a beginning") };
             Some(found.starts_with(prefix) != *negated)
         }
+        Expression::SearchKey { .. } => unreachable!("no text says this"),
         Expression::IsNull { field, negated } => {
             let missing = match many(field, row) {
                 Some(all) => all.is_empty(),
