@@ -1,5 +1,6 @@
 //! Requests taken apart: bodies, query parameters and paths that name what is wrong with them.
 
+use crate::Platform;
 use crate::error::{Error, Problem, Step, code, place};
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -14,41 +15,45 @@ use tradewind_core::time::Timestamp;
 /// A body of JSON.
 pub struct Body<T>(pub T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+impl<T: DeserializeOwned> FromRequest<Platform> for Body<T> {
     type Rejection = Error;
 
-    async fn from_request(request: Request, state: &S) -> Result<Body<T>, Error> {
-        parse(&bytes(request, state).await?).map(Body)
+    async fn from_request(request: Request, platform: &Platform) -> Result<Body<T>, Error> {
+        parse(&bytes(request, platform).await?).map(Body)
     }
 }
 
 /// A body of JSON that may be left out.
 pub struct OptionalBody<T>(pub T);
 
-impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalBody<T> {
+impl<T: DeserializeOwned + Default> FromRequest<Platform> for OptionalBody<T> {
     type Rejection = Error;
 
-    async fn from_request(request: Request, state: &S) -> Result<OptionalBody<T>, Error> {
-        let bytes = bytes(request, state).await?;
+    async fn from_request(request: Request, platform: &Platform) -> Result<OptionalBody<T>, Error> {
+        let bytes = bytes(request, platform).await?;
         if bytes.trim_ascii().is_empty() { Ok(OptionalBody(T::default())) } else { parse(&bytes).map(OptionalBody) }
     }
 }
 
 /// A whole body, as it came.
-pub async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Error> {
-    Bytes::from_request(request, state).await.map_err(|rejection| match rejection {
-        BytesRejection::FailedToBufferBody(reason) if reason.status() == StatusCode::PAYLOAD_TOO_LARGE => Error::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            code::TOO_LARGE,
-            "the request body is larger than the server takes",
-        ),
+pub async fn bytes(request: Request, platform: &Platform) -> Result<Bytes, Error> {
+    Bytes::from_request(request, platform).await.map_err(|rejection| match rejection {
+        BytesRejection::FailedToBufferBody(reason) if reason.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            let max = platform.service.limits.message_bytes_max;
+            let detail = format!("the request body is larger than the {max} bytes that this server takes");
+            Error::new(StatusCode::PAYLOAD_TOO_LARGE, code::TOO_LARGE, detail)
+        }
         // The client went away, or sent something that is no body.
         other => Error::new(StatusCode::BAD_REQUEST, code::INVALID, other.body_text()),
     })
 }
 
-/// Reads JSON; an error says where in the document it is.
+/// Reads an object of JSON; an error says where in the document it is.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    // A list of its members would pass for an object.
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Error::invalid(place(["body"]), "the body must be an object of JSON"));
+    }
     parse_at(bytes, &place(["body"]))
 }
 

@@ -25,6 +25,8 @@ pub mod limits;
 pub mod paging;
 pub mod payload;
 pub mod platform;
+mod runs;
+mod schedules;
 pub mod schema;
 pub mod telemetry;
 pub mod time;
@@ -35,8 +37,12 @@ pub use error::Error;
 pub use platform::Platform;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
 use server::{Annex, Settings};
+use std::panic::AssertUnwindSafe;
 
 /// What joins the server's HTTP port; nothing where the settings say so.
 pub fn annex(settings: &Settings) -> Option<Annex> {
@@ -60,6 +66,8 @@ fn router(platform: Platform) -> Router {
         .merge(deployments::routes())
         .merge(telemetry::routes())
         .merge(graph::routes())
+        .merge(runs::routes())
+        .merge(schedules::routes())
         .method_not_allowed_fallback(error::method_not_allowed)
         .fallback(error::absent);
     let sinks = telemetry::sinks().method_not_allowed_fallback(error::method_not_allowed);
@@ -69,5 +77,13 @@ fn router(platform: Platform) -> Router {
         .nest("/v2/workflows", v2)
         .nest("/telemetry/v1", sinks)
         .layer(limit)
+        .layer(from_fn(contain))
         .with_state(platform)
+}
+
+/// A bug costs one request, not the connection with what else is on it.
+async fn contain(request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
+    let answer = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    answer.unwrap_or_else(|_| Error::internal(format!("a handler panicked: {path}")).into_response())
 }

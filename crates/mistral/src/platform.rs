@@ -5,7 +5,6 @@ use crate::catalogue::liveness::Liveness;
 use crate::catalogue::{Catalogue, Index};
 use crate::events::Events;
 use crate::telemetry::Telemetry;
-use api::common::v1::WorkflowExecution;
 use server::{Service, Settings, config};
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -93,11 +92,6 @@ impl Inner {
     /// The one workspace of this server, and the one customer. Stable for the data directory.
     pub fn workspace_id(&self) -> Uuid {
         self.service.cluster.id
-    }
-
-    /// The latest run of an execution, as handlers of the other API are told.
-    pub fn latest_run(&self, execution_id: &str) -> Option<WorkflowExecution> {
-        Some(WorkflowExecution { workflow_id: execution_id.to_owned(), run_id: String::new() })
     }
 
     /// Reads the store on a thread that may wait.

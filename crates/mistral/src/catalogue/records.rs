@@ -72,6 +72,9 @@ pub struct Definition {
     pub display_name: Option<String>,
     #[serde(default)]
     pub description: Option<String>,
+    /// Not built: counted, so that the worker can be told.
+    #[serde(default, skip_serializing)]
+    pub schedules: Option<Vec<serde::de::IgnoredAny>>,
 }
 
 /// A signal, query or update that a workflow takes.

@@ -83,7 +83,7 @@ async fn execute(
     if !wait {
         let run_id = Uuid::try_parse(&started.run_id).ok();
         let target = Target::execution(platform.namespace, execution_id, run_id);
-        let execution = view::of(platform, target, false).await?;
+        let execution = view::of(platform, target, view::As::Execution, false).await?;
         return Ok(Json(to_raw_value(&execution).map_err(Error::internal)?));
     }
     let first_run_id = Uuid::try_parse(&started.first_execution_run_id).ok();
@@ -143,12 +143,10 @@ fn start_request(
         on_behalf_of: definition.on_behalf_of.then_some(true),
     };
     let input = input.into_payloads(&context);
-    let traced = if request.force_new_trace == Some(true) { None } else { request.traceparent };
     let from_header = || headers.get("traceparent").and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let traced = match (request.force_new_trace, traced) {
-        (Some(true), _) => None,
-        (_, Some(traceparent)) => Some(traceparent),
-        (_, None) => from_header(),
+    let traced = match request.force_new_trace {
+        Some(true) => None,
+        _ => request.traceparent.or_else(from_header),
     };
     let traced = traced.filter(|traceparent| is_traceparent(traceparent));
     let memo = request.custom_tracing_attributes.filter(|attributes| !attributes.is_empty()).map(|attributes| {
@@ -163,7 +161,7 @@ fn start_request(
         task_queue: Some(TaskQueue { name: definition.task_queue.clone(), ..TaskQueue::default() }),
         input: Some(input),
         workflow_execution_timeout: tradewind_core::time::wire(definition.execution_timeout),
-        identity: "mistral-api".into(),
+        identity: super::IDENTITY.into(),
         request_id: platform.service.entropy.uuid().to_string(),
         workflow_id_reuse_policy: WorkflowIdReusePolicy::AllowDuplicate as i32,
         workflow_id_conflict_policy: WorkflowIdConflictPolicy::Fail as i32,

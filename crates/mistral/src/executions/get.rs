@@ -1,6 +1,6 @@
 //! `GET /executions/{id}`.
 
-use super::view::{self, Execution};
+use super::view::{self, As, Execution};
 use crate::Platform;
 use crate::error::Error;
 use crate::extract::{Path, Query};
@@ -15,5 +15,5 @@ pub async fn handle(
 ) -> Result<Json<Execution>, Error> {
     let with_search_keys = query.flag("include_search_keys")?.unwrap_or(false);
     let target = Target::execution(platform.namespace, execution, None);
-    Ok(Json(view::of(&platform, target, with_search_keys).await?))
+    Ok(Json(view::of(&platform, target, As::Execution, with_search_keys).await?))
 }

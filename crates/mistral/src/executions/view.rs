@@ -53,7 +53,16 @@ pub enum Outcome {
     Failed(String),
 }
 
-pub async fn of(platform: &Platform, target: Target, with_search_keys: bool) -> Result<Execution, Error> {
+/// Whose status and times are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum As {
+    /// Of the execution, which goes on where a run continues as new.
+    Execution,
+    /// Of the run, as it ended.
+    Run,
+}
+
+pub async fn of(platform: &Platform, target: Target, shown: As, with_search_keys: bool) -> Result<Execution, Error> {
     let snapshot = inspect(platform, target, false).await?;
     let result = match outcome(platform, &snapshot).await? {
         Outcome::Completed(result) => result,
@@ -63,7 +72,7 @@ pub async fn of(platform: &Platform, target: Target, with_search_keys: bool) -> 
         true => Some(platform.read(move |store| store.search_keys(snapshot.run)).await?.into_iter().collect()),
         false => None,
     };
-    Ok(Execution { facts: facts(platform, &snapshot.state), result, search_keys })
+    Ok(Execution { facts: facts(platform, &snapshot.state, shown), result, search_keys })
 }
 
 pub async fn inspect(platform: &Platform, target: Target, watch: bool) -> Result<Snapshot, Error> {
@@ -97,14 +106,15 @@ pub async fn closed(platform: &Platform, target: Target) -> Result<Snapshot, Err
     inspect(platform, Target::Run { slot: snapshot.slot, run: snapshot.run }, false).await
 }
 
-pub fn facts(platform: &Platform, state: &MutableState) -> Facts {
+fn facts(platform: &Platform, state: &MutableState, shown: As) -> Facts {
     let start = &state.start;
     let progress = &state.recorded.progress;
     let of = |execution: &Option<api::common::v1::WorkflowExecution>| {
         execution.as_ref().map(|it| it.workflow_id.clone()).filter(|id| !id.is_empty())
     };
-    let status = if goes_on(state) { Status::Running } else { progress.status() };
-    let ended = progress.closed_at.filter(|_| !goes_on(state));
+    let goes_on = shown == As::Execution && goes_on(state);
+    let status = if goes_on { Status::Running } else { progress.status() };
+    let ended = progress.closed_at.filter(|_| !goes_on);
     let total = |end: tradewind_core::time::Timestamp| millis(end - start.started_at);
     Facts {
         workflow_name: start.workflow_type().to_owned(),

@@ -80,7 +80,7 @@ pub async fn events(
 /// The execution, and the trace of its latest run, if its worker has named one.
 async fn find(platform: &Platform, workflow_id: String) -> Result<(Execution, Option<TraceId>), Error> {
     let target = Target::execution(platform.namespace, workflow_id.clone(), None);
-    let execution = view::of(platform, target, false).await?;
+    let execution = view::of(platform, target, view::As::Execution, false).await?;
     let (namespace, run_id) = (platform.namespace, execution.facts.run_id);
     let row = platform
         .read(move |store| match store.find_run(namespace, &workflow_id, run_id)? {

@@ -62,6 +62,13 @@ pub async fn handle(
         index.workers_of(&request.deployment_name).filter(|worker| old(worker)).map(|worker| worker.key()).collect()
     };
     let new_id = || platform.service.entropy.uuid();
+    let mut warnings = Vec::new();
+    for definition in &request.definitions {
+        if let Some(ignored) = definition.schedules.as_ref().filter(|schedules| !schedules.is_empty()) {
+            let (name, count) = (&definition.name, ignored.len());
+            warnings.push(format!("schedules are not available here: {count} of workflow {name} are ignored"));
+        }
+    }
     let Request { definitions, deployment_name, worker_name, deployment_location } = request;
 
     let refs = platform
@@ -98,16 +105,22 @@ pub async fn handle(
     }
     let key = crate::catalogue::WorkerKey { deployment: deployment_name.clone(), worker: worker_name.clone() };
     platform.liveness.beat(key, now);
-    Ok(Json(response(&platform, refs, &deployment_name, &worker_name, now)))
+    Ok(Json(response(&platform, refs, &deployment_name, &worker_name, warnings, now)))
 }
 
-fn response(platform: &Platform, refs: Vec<(Uuid, Uuid)>, deployment: &str, worker: &str, now: Timestamp) -> Response {
+fn response(
+    platform: &Platform,
+    refs: Vec<(Uuid, Uuid)>,
+    deployment: &str,
+    worker: &str,
+    mut warnings: Vec<String>,
+    now: Timestamp,
+) -> Response {
     let index = platform.index();
     let ids: BTreeSet<_> = refs.iter().map(|(workflow, _)| *workflow).collect();
     let has_conflicts = index.workers_of(deployment).any(|other| {
         other.name != worker && !other.workflows.is_disjoint(&ids) && platform.liveness.is_alive(other, now)
     });
-    let mut warnings = Vec::new();
     for workflow in ids.iter().filter_map(|id| index.workflow_with_id(*id)).filter(|it| !it.is_technical) {
         let active = platform.liveness.active_registrations(&index, workflow, now);
         let others: Vec<_> = active.iter().map(|it| it.deployment.as_str()).filter(|it| *it != deployment).collect();
