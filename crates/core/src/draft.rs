@@ -22,7 +22,7 @@ use api::{
     sdk::v1::{EventGroupMarker, UserMetadata},
 };
 use prost::Message;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 pub struct Draft<'a> {
     pub state: MutableState,
@@ -117,6 +117,7 @@ impl<'a> Draft<'a> {
         let key = self.task().next_buffered;
         self.task().next_buffered += 1;
         self.task().buffered_bytes += event.encoded_len() as u64;
+        self.task().buffered_unasked += i64::from(workflow_task::is_unasked(&event));
         self.state.unrecorded.buffered.insert(key, Arc::new(Proto(event)));
         self.touch(ItemRef::Buffered(key));
         self.step.durable = true;
@@ -133,6 +134,7 @@ impl<'a> Draft<'a> {
             .map(|(key, event)| (*key, event.0.clone()))?;
         self.state.unrecorded.buffered.remove(&key);
         self.task().buffered_bytes -= event.encoded_len() as u64;
+        self.task().buffered_unasked -= i64::from(workflow_task::is_unasked(&event));
         self.touch(ItemRef::Buffered(key));
         Some(event)
     }
@@ -152,26 +154,26 @@ impl<'a> Draft<'a> {
             self.touch(ItemRef::Buffered(*key));
         }
         self.task().buffered_bytes = 0;
+        self.task().buffered_unasked = 0;
         let (last, first): (Vec<_>, Vec<_>) = buffered.values().cloned().partition(|event| is_completion(event));
+        let mut started = BTreeMap::new();
         for event in first.into_iter().chain(last) {
             let mut event = Arc::unwrap_or_clone(event).0;
-            self.point_at_started(&mut event);
-            self.record_with(event);
+            self.point_at_started(&mut event, &started);
+            let begins = match &event.attributes {
+                Some(Attributes::ActivityTaskStartedEventAttributes(it)) => Some(it.scheduled_event_id),
+                _ => None,
+            };
+            let id = self.record_with(event);
+            started.extend(begins.map(|scheduled| (scheduled, id)));
         }
     }
 
-    /// A buffered completion refers to a started event that had no id when it was buffered.
-    fn point_at_started(&self, event: &mut HistoryEvent) {
+    /// A buffered completion refers to a started event that had no id when it was buffered. Both waited together, so
+    /// `started` has it by now: the last ActivityTaskStarted that was flushed of each scheduled event.
+    fn point_at_started(&self, event: &mut HistoryEvent, started: &BTreeMap<EventId, EventId>) {
         use Attributes as A;
-        let activity = |scheduled: EventId| {
-            // The started event was flushed before it: it is the latest one for this activity.
-            self.step.events.iter().rev().find_map(|event| match &event.attributes {
-                Some(A::ActivityTaskStartedEventAttributes(it)) if it.scheduled_event_id == scheduled => {
-                    Some(event.event_id)
-                }
-                _ => None,
-            })
-        };
+        let activity = |scheduled: EventId| started.get(&scheduled).copied();
         let child = |initiated: EventId| {
             self.state.recorded.children.get(&initiated).and_then(|it| it.started).map(|(started, _)| started)
         };

@@ -281,6 +281,9 @@ pub struct TaskState {
     pub next_buffered: i64,
     /// The reported-problems search attribute, which history does not record.
     pub reported_problems: Vec<String>,
+    /// How many of the buffered events nothing else limits the number of.
+    #[serde(default)]
+    pub buffered_unasked: i64,
 }
 
 /// What a crash may forget: a client that still waits asks again.
@@ -430,6 +433,7 @@ impl MutableState {
                     buffered_bytes: 0,
                     next_buffered: 0,
                     reported_problems: Vec::new(),
+                    buffered_unasked: 0,
                 },
                 attempts: OrdMap::new(),
                 buffered: OrdMap::new(),

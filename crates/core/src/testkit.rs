@@ -285,6 +285,12 @@ impl Run {
         assert_eq!(state.recorded.activity_ids.iter().map(|(k, v)| (k.clone(), *v)).collect::<BTreeMap<_, _>>(), ids);
         let bytes: u64 = state.unrecorded.buffered.values().map(|it| it.encoded_len() as u64).sum();
         assert_eq!(state.unrecorded.task.buffered_bytes, bytes, "the size of what is buffered is kept");
+        let unasked =
+            state.unrecorded.buffered.values().filter(|event| crate::workflow_task::is_unasked(event)).count();
+        assert_eq!(
+            state.unrecorded.task.buffered_unasked, unasked as i64,
+            "and so is the number of what nobody limits"
+        );
         assert!(
             state.unrecorded.buffered.is_empty() || state.workflow_task().is_started(),
             "events wait only behind a running workflow task"

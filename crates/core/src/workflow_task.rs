@@ -498,7 +498,7 @@ pub(crate) fn time_out_started(draft: &mut Draft<'_>, mut task: StartedTask) {
 pub(crate) fn check_buffer(draft: &mut Draft<'_>) {
     let limits = draft.env.limits;
     let unrecorded = &draft.state.unrecorded;
-    let over = unrecorded.buffered.len() > limits.buffered_events_max
+    let over = unrecorded.task.buffered_unasked > limits.buffered_events_max as i64
         || unrecorded.task.buffered_bytes > limits.buffered_bytes_max as u64;
     if !over {
         return;
@@ -509,6 +509,19 @@ pub(crate) fn check_buffer(draft: &mut Draft<'_>) {
         update::unsend(draft);
         schedule(draft);
     }
+}
+
+/// Whether an event comes as often as anybody likes. What ends an activity, a timer or a child does not: there are never
+/// more of those than may be pending, and a task should not fail because many of them end while it runs.
+pub(crate) fn is_unasked(event: &HistoryEvent) -> bool {
+    matches!(
+        event.attributes,
+        Some(
+            Attributes::WorkflowExecutionSignaledEventAttributes(_)
+                | Attributes::WorkflowExecutionCancelRequestedEventAttributes(_)
+                | Attributes::WorkflowExecutionOptionsUpdatedEventAttributes(_)
+        )
+    )
 }
 
 #[cfg(test)]

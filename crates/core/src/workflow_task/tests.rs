@@ -512,18 +512,19 @@ fn too_much_behind_a_running_task_ends_the_task() {
 }
 
 #[test]
-fn whatever_fills_the_buffer_ends_the_task() {
+fn what_the_run_asked_for_does_not_end_the_task() {
     let mut run = Run::limited(|limits| limits.buffered_events_max = 1);
     run.complete_task([start_timer("1", secs(1)), start_timer("2", secs(1))]);
     run.signal("wake");
     run.poll();
     run.advance(secs(1));
+    run.complete_task([]);
 
     run.expect_history_from(
         9,
         expect![[r#"
          9 WorkflowTaskStarted
-        10 WorkflowTaskFailed                 ForceCloseCommand
+        10 WorkflowTaskCompleted
         11 TimerFired                         1 started=5
         12 TimerFired                         2 started=6
         13 WorkflowTaskScheduled
