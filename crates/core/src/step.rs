@@ -1,7 +1,7 @@
 //! One step of one run: state and input in; what follows comes back as data.
 //!
 //! Invariants
-//! - A step that returns `Err`, or panics, leaves the state as it was.
+//! - A step works on a copy. One that returns `Err`, or panics, leaves nothing behind.
 //! - Everything a step wants done is in the [`Step`]; nothing is done here.
 
 use crate::{
@@ -374,16 +374,15 @@ pub enum Rejection {
 
 /// Applies one input to one run and says everything that follows from it.
 ///
-/// On `Err` the state is unchanged. Panics leave it unchanged too, since work happens on a copy.
-pub fn step(state: &mut MutableState, input: Input, env: &Env<'_>) -> Result<Step, Rejection> {
+/// What the run is afterwards is a state of its own: whoever holds the one before still sees that.
+pub fn step(state: &MutableState, input: Input, env: &Env<'_>) -> Result<(MutableState, Step), Rejection> {
     let mut draft = Draft::new(state.clone(), env);
     let reply = apply(&mut draft, input)?;
     workflow_task::check_buffer(&mut draft);
     draft.finish();
     let (next, mut step) = draft.into_parts();
     step.reply = reply;
-    *state = next;
-    Ok(step)
+    Ok((next, step))
 }
 
 fn apply(draft: &mut Draft<'_>, input: Input) -> Result<Reply, Rejection> {

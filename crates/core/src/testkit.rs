@@ -160,7 +160,6 @@ impl Run {
     #[track_caller]
     pub fn step(&mut self, input: Input) -> Result<Reply, Rejection> {
         self.seed += 1;
-        let before = self.state.clone();
         let env = Env {
             now: self.now,
             seed: self.seed,
@@ -168,13 +167,9 @@ impl Run {
             limits: &self.limits,
             namespace: &self.namespace,
         };
-        match step(&mut self.state, input, &env) {
-            Ok(step) => Ok(self.absorb(&before, step)),
-            Err(rejection) => {
-                assert_eq!(self.state, before, "a refused input changes nothing");
-                Err(rejection)
-            }
-        }
+        let (state, step) = step(&self.state, input, &env)?;
+        let before = std::mem::replace(&mut self.state, state);
+        Ok(self.absorb(&before, step))
     }
 
     #[track_caller]

@@ -2,9 +2,11 @@
 
 use crate::{Error, query::AttachedQuery, skip::Rest, snapshot::Snapshot};
 use bytes::Bytes;
+use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
 use tradewind_core::{
     ids::{EventId, NamespaceKey, RunKey, Slot},
+    state::MutableState,
     step::{Input, Reply, Signal},
     update::{Abort, Stage},
 };
@@ -149,8 +151,8 @@ pub struct Stepped {
     pub slot: Slot,
     pub reply: Reply,
     /// The run after the step.
-    pub state: tradewind_core::state::MutableState,
-    /// The newest batches of its history, if the loop has them.
+    pub state: Arc<MutableState>,
+    /// The newest batches of its history, where a task was handed out and if the loop has them.
     pub recent: Vec<(EventId, Bytes)>,
     /// Queries for the workflow task that was just started.
     pub queries: Vec<AttachedQuery>,

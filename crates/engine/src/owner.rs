@@ -81,7 +81,8 @@ pub struct Owner {
 /// A run in memory.
 struct Entry {
     slot: Slot,
-    state: MutableState,
+    /// Shared with what was put off: a step makes the next one.
+    state: Arc<MutableState>,
     stored_wake: Option<Timestamp>,
     /// The last write of this run, and the last one that somebody waits for.
     written: Sequence,
@@ -100,7 +101,7 @@ impl Entry {
     fn new(slot: Slot, state: MutableState) -> Entry {
         Entry {
             slot,
-            state,
+            state: Arc::new(state),
             stored_wake: None,
             written: Sequence::default(),
             promised: Sequence::default(),
@@ -430,11 +431,15 @@ impl Owner {
             if let Some(fault) = &shared.settings.fault {
                 fault(Stepping::Input(&input));
             }
-            step::step(&mut entry.state, input, &env)
+            step::step(&entry.state, input, &env)
         }));
         shared.counters.steps.fetch_add(1, Ordering::Relaxed);
         let mut step = match stepped {
-            Ok(stepped) => stepped?,
+            Ok(stepped) => {
+                let (state, step) = stepped?;
+                entry.state = Arc::new(state);
+                step
+            }
             Err(panic) => return Err(self.park(run, panic.as_ref())),
         };
         self.next_id += step.ids_used;

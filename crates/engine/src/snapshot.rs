@@ -1,6 +1,7 @@
 //! A run as a reader sees it.
 
 use bytes::Bytes;
+use std::sync::Arc;
 use store::row::Sequence;
 use tokio::sync::watch;
 use tradewind_core::{
@@ -13,7 +14,7 @@ use tradewind_core::{
 pub struct Snapshot {
     pub run: RunKey,
     pub slot: Slot,
-    pub state: MutableState,
+    pub state: Arc<MutableState>,
     /// The newest batches of its history, if the loop has them.
     pub recent: Vec<(EventId, Bytes)>,
     /// Up to here the store must have written before history is read from it.

@@ -362,8 +362,8 @@ fn is_taken(run: &Run, (commands, messages): &(Vec<Command>, Vec<Message>)) -> b
     };
     let completion = TaskCompletion { token: run.token(), request, query_waiting: false };
     let env = Env { now: run.now, seed: 0, first_id: 1_000_000, limits: &run.limits, namespace: &run.namespace };
-    let taken = step(&mut run.state.clone(), Input::CompleteWorkflowTask(Box::new(completion)), &env);
-    matches!(taken, Ok(Step { reply: Reply::TaskCompleted(_), .. }))
+    let taken = step(&run.state, Input::CompleteWorkflowTask(Box::new(completion)), &env);
+    matches!(taken, Ok((_, Step { reply: Reply::TaskCompleted(_), .. })))
 }
 
 fn report_activity(run: &mut Run, which: Index, by_id: bool, report: Report) {

@@ -6,12 +6,12 @@ use crate::{
     matching::Task,
     message::{Answer, Started, Stepped, UpdateTicket},
     query::AttachedQuery,
-    snapshot::Snapshot,
+    snapshot::{Seen, Snapshot},
 };
 use api::query::v1::WorkflowQueryResult;
 use tradewind_core::{
-    ids::{QueueKey, RunKey, Slot, TaskKind},
-    state::{MutableState, WorkflowTask},
+    ids::{NamespaceKey, QueueKey, RunKey, Slot, TaskKind},
+    state::WorkflowTask,
     step::{Dispatch, Input, Notice, Reply, Step},
     transfer::Transfer,
 };
@@ -35,7 +35,8 @@ pub(super) struct StepAct {
     dispatch: Vec<Dispatch>,
     transfers: Vec<(i64, Transfer)>,
     notices: Vec<Notice>,
-    state: MutableState,
+    namespace: NamespaceKey,
+    seen: Seen,
     /// Queries whose workflow task has ended without an answer: they go through matching.
     unanswered: Vec<AttachedQuery>,
 }
@@ -59,11 +60,11 @@ impl Owner {
             // No task is left that could carry them.
             unanswered = std::mem::take(&mut entry.queries);
         }
-        let state = entry.state.clone();
         let slot = entry.slot;
         let answer = answer.map(|answer| {
-            let stepped = Stepped { run, slot, reply, state: state.clone(), recent: entry.recent.clone(), queries };
-            (answer, stepped)
+            // History goes along with tasks; nobody else asks for it.
+            let recent = if hands_out_task { entry.recent.clone() } else { Vec::new() };
+            (answer, Stepped { run, slot, reply, state: entry.state.clone(), recent, queries })
         });
         Act::Step(Box::new(StepAct {
             run,
@@ -72,7 +73,8 @@ impl Owner {
             dispatch: std::mem::take(&mut step.dispatch),
             transfers: std::mem::take(&mut step.transfers),
             notices: std::mem::take(&mut step.notices),
-            state,
+            namespace: entry.state.start.namespace,
+            seen: entry.seen(),
             unanswered,
         }))
     }
@@ -106,13 +108,12 @@ impl Owner {
     }
 
     fn act_step(&mut self, act: StepAct) {
-        let StepAct { run, slot, answer, dispatch, transfers, notices, state, unanswered } = act;
+        let StepAct { run, slot, answer, dispatch, transfers, notices, namespace, seen, unanswered } = act;
         if let Some(entry) = self.runs.peek_mut(&run) {
             for notice in notices {
                 entry.waiters.tell(notice);
             }
             if let Some(progress) = &entry.progress {
-                let seen = crate::snapshot::Seen { next_event_id: state.next_event_id(), closed: !state.is_running() };
                 progress.send_if_modified(|before| {
                     let further = seen.next_event_id > before.next_event_id || seen.closed != before.closed;
                     if further {
@@ -123,9 +124,8 @@ impl Owner {
             }
         }
         for task in dispatch {
-            self.dispatch(run, slot, &state, &task);
+            self.dispatch(run, slot, namespace, &task);
         }
-        let namespace = state.start.namespace;
         for (id, transfer) in transfers {
             self.enqueue_transfer(run, Job { id, slot, namespace, transfer });
         }
@@ -137,9 +137,8 @@ impl Owner {
         }
     }
 
-    fn dispatch(&self, run: RunKey, slot: Slot, state: &MutableState, task: &Dispatch) {
+    fn dispatch(&self, run: RunKey, slot: Slot, namespace: NamespaceKey, task: &Dispatch) {
         let now = self.shared.clock.now();
-        let namespace = state.start.namespace;
         let matching = &self.shared.matching;
         let offered = match task.kind {
             TaskKind::Workflow => Task::Workflow { run, slot, scheduled: task.scheduled, id: task.id },
@@ -190,6 +189,6 @@ impl Owner {
             },
             _ => return,
         };
-        self.dispatch(run, slot, &state, &task);
+        self.dispatch(run, slot, state.start.namespace, &task);
     }
 }
