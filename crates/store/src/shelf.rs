@@ -40,6 +40,8 @@ struct Stored {
     start_time: i64,
     workflow_type: i64,
     has_attributes: bool,
+    /// What the rows of its attributes were made from is what the new ones would be made from.
+    same_attributes: bool,
     division: Option<String>,
 }
 
@@ -47,8 +49,9 @@ impl<'c> Shelf<'c> {
     pub(crate) fn new(connection: &'c Connection, names: Names<'c>) -> rusqlite::Result<Shelf<'c>> {
         Ok(Shelf {
             find: connection.prepare(
-                "SELECT namespace, status, start_time, workflow_type, attributes, division
-                 FROM visibility WHERE run = ?",
+                "SELECT namespace, status, start_time, workflow_type, attributes,
+                   search_attributes = ?2 AND ?2 <> x'', division
+                 FROM visibility WHERE run = ?1",
             )?,
             insert: connection.prepare(
                 "INSERT INTO visibility (run, namespace, status, close_time, start_time, execution_time,
@@ -80,7 +83,8 @@ impl<'c> Shelf<'c> {
     pub(crate) fn put(&mut self, row: &VisibilityRow, fresh: bool) -> Result<(), Refusal> {
         let workflow_type = self.names.number(&row.workflow_type)?;
         let task_queue = self.names.number(&row.task_queue)?;
-        let stored = if fresh { None } else { self.find(row.run)? };
+        let stored = if fresh { None } else { self.find(row.run, &row.search_attributes)? };
+        let same_attributes = stored.as_ref().is_some_and(|it| it.same_attributes);
         match stored {
             Some(stored) => {
                 let same_place = stored.namespace == row.namespace.0
@@ -98,11 +102,14 @@ impl<'c> Shelf<'c> {
                     self.count(stored.namespace, &stored.division, stored.status, -1);
                     self.insert(row, workflow_type, task_queue)?;
                 }
-                if stored.has_attributes {
+                if stored.has_attributes && !same_attributes {
                     self.delete_attributes.execute([row.run.0])?;
                 }
             }
             None => self.insert(row, workflow_type, task_queue)?,
+        }
+        if same_attributes {
+            return Ok(());
         }
         for (name, value) in &row.attributes {
             self.insert_attribute(row.run, name, value)?;
@@ -111,7 +118,7 @@ impl<'c> Shelf<'c> {
     }
 
     pub(crate) fn delete(&mut self, run: RunKey) -> Result<(), Refusal> {
-        if let Some(stored) = self.find(run)? {
+        if let Some(stored) = self.find(run, &[])? {
             self.delete.execute([run.0])?;
             self.count(stored.namespace, &stored.division, stored.status, -1);
             if stored.has_attributes {
@@ -131,15 +138,16 @@ impl<'c> Shelf<'c> {
         Ok(())
     }
 
-    fn find(&mut self, run: RunKey) -> Result<Option<Stored>, Refusal> {
-        let stored = self.find.query_row([run.0], |row| {
+    fn find(&mut self, run: RunKey, search_attributes: &[u8]) -> Result<Option<Stored>, Refusal> {
+        let stored = self.find.query_row((run.0, search_attributes), |row| {
             Ok(Stored {
                 namespace: row.get(0)?,
                 status: row.get(1)?,
                 start_time: row.get(2)?,
                 workflow_type: row.get(3)?,
                 has_attributes: row.get(4)?,
-                division: row.get(5)?,
+                same_attributes: row.get(5)?,
+                division: row.get(6)?,
             })
         });
         Ok(stored.optional()?)
