@@ -18,6 +18,7 @@ mod events;
 pub mod filter;
 mod lifetimes;
 mod list;
+mod log;
 mod names;
 mod plan;
 mod read;

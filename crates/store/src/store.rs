@@ -40,8 +40,10 @@ use tradewind_core::{
 };
 use uuid::Uuid;
 
-/// Pages in the write-ahead log at which it is moved into the database.
-const CHECKPOINT_PAGES: u64 = 4000;
+/// How long the write-ahead log becomes before it is moved into the database.
+const LOG_BYTES_MAX: u64 = 32 * 1024 * 1024;
+/// Nobody else writes; this is for tools that look at the file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 const WRITER_CACHE_KIB: i64 = 64 * 1024;
 const READER_CACHE_KIB: i64 = 8 * 1024;
 
@@ -133,7 +135,8 @@ impl Store {
         let shared = Arc::new(Shared::new());
         let settings = Settings {
             ordered_wait: options.ordered_wait,
-            checkpoint_pages: place.directory.is_some().then_some(CHECKPOINT_PAGES),
+            log_bytes_max: place.directory.is_some().then_some(LOG_BYTES_MAX),
+            busy_timeout: BUSY_TIMEOUT,
             gate: place.gate.clone(),
         };
         let (ready, started) = mpsc::sync_channel(1);
@@ -453,7 +456,7 @@ impl Place {
             flags |= OpenFlags::SQLITE_OPEN_URI;
         }
         let connection = Connection::open_with_flags(&self.name, flags)?;
-        connection.busy_timeout(Duration::from_secs(10))?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.pragma_update(None, "temp_store", "MEMORY")?;
         match role {
             Role::Writer(_) => connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?,

@@ -9,6 +9,7 @@
 use crate::{
     apply::{Refusal, Tables},
     error::{Error, Failure},
+    log::Log,
     row::{Durability, Epoch, Sequence, Write},
     schema::Meta,
     store::HighWater,
@@ -16,7 +17,6 @@ use crate::{
 use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
 use std::{
-    cell::Cell,
     mem,
     sync::{
         Arc,
@@ -82,8 +82,10 @@ enum Request {
 /// How the writer's thread works.
 pub(crate) struct Settings {
     pub(crate) ordered_wait: Duration,
-    /// Pages in the log that start a checkpoint; none for a store in memory.
-    pub(crate) checkpoint_pages: Option<u64>,
+    /// How long the log may become before it is moved into the database; none for a store in memory.
+    pub(crate) log_bytes_max: Option<u64>,
+    /// How long a statement waits for a lock that another process holds.
+    pub(crate) busy_timeout: Duration,
     /// Held while a group is written, where readers would otherwise get in its way.
     pub(crate) gate: Option<Arc<parking_lot::RwLock<()>>>,
 }
@@ -219,14 +221,6 @@ impl Shared {
     }
 }
 
-thread_local! {
-    /// Pages in the write-ahead log after the last commit. SQLite tells it to a plain function only.
-    static LOG_PAGES: Cell<u64> = const { Cell::new(0) };
-}
-
-/// Bytes that one page takes in the write-ahead log.
-const LOG_PAGE_BYTES: u64 = 8192 + 24;
-
 /// Tells everybody who waits, however the thread ends.
 struct Ending<'a>(&'a Shared);
 
@@ -276,20 +270,15 @@ struct Writer<'a> {
     shared: &'a Shared,
     settings: &'a Settings,
     epoch: Epoch,
-    /// What the log held after the last commit.
-    log_pages: u64,
+    /// None for a store in memory.
+    log: Option<Log<'a>>,
 }
 
 impl<'a> Writer<'a> {
     fn new(connection: &'a Connection, shared: &'a Shared, settings: &'a Settings) -> rusqlite::Result<Writer<'a>> {
         let epoch =
             connection.query_row("SELECT value FROM meta WHERE number = ?", [Meta::Epoch as i64], |row| row.get(0))?;
-        if settings.checkpoint_pages.is_some() {
-            connection.wal_hook(Some(|_, pages| {
-                LOG_PAGES.set(u64::from(pages.unsigned_abs()));
-                Ok(())
-            }));
-        }
+        let log = settings.log_bytes_max.map(|bytes| Log::new(connection, bytes, settings.busy_timeout)).transpose()?;
         let writer = Writer {
             connection,
             tables: Tables::new(connection)?,
@@ -298,7 +287,7 @@ impl<'a> Writer<'a> {
             shared,
             settings,
             epoch: Epoch(epoch),
-            log_pages: 0,
+            log,
         };
         writer.publish_ids();
         writer.publish_events();
@@ -381,22 +370,13 @@ impl<'a> Writer<'a> {
     /// Moves the log's pages into the database once there are enough of them. The group that made it so has
     /// been acknowledged by then.
     fn keep_log_short(&mut self) {
-        let Some(limit) = self.settings.checkpoint_pages else { return };
-        let pages = LOG_PAGES.get();
-        let added = if pages >= self.log_pages { pages - self.log_pages } else { pages };
-        self.log_pages = pages;
-        self.shared.bytes_written.fetch_add(added * LOG_PAGE_BYTES, Ordering::Relaxed);
-        if pages < limit {
-            return;
-        }
-        // Readers that never pause keep the log from starting over; past a point it waits for them.
-        let mode = if pages < limit.saturating_mul(8) { "PASSIVE" } else { "RESTART" };
-        let done = self.connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()));
-        match done {
-            Ok(()) => {
-                self.shared.checkpoints.fetch_add(1, Ordering::Relaxed);
+        let Some(log) = &mut self.log else { return };
+        self.shared.bytes_written.fetch_add(log.committed(), Ordering::Relaxed);
+        match log.keep_short() {
+            Ok(moved) => {
+                self.shared.checkpoints.fetch_add(u64::from(moved), Ordering::Relaxed);
             }
-            // Nothing is lost: the log is only longer, and the next group tries again.
+            // Nothing is lost: the log is only longer, and it is tried again.
             Err(error) => tracing::warn!(%error, "the write-ahead log could not be moved into the database"),
         }
     }
@@ -409,11 +389,10 @@ impl<'a> Writer<'a> {
         if !settled {
             tracing::warn!("the store was closed in the middle of its work");
         }
-        if self.settings.checkpoint_pages.is_some() {
-            let done = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-            if let Err(error) = done {
-                tracing::warn!(%error, "the write-ahead log could not be moved into the database");
-            }
+        if let Some(log) = &self.log
+            && let Err(error) = log.empty()
+        {
+            tracing::warn!(%error, "the write-ahead log could not be moved into the database");
         }
     }
 }
