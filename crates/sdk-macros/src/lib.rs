@@ -7,8 +7,10 @@ mod activity;
 mod crate_path;
 mod duration;
 mod options;
+mod select;
 mod signature;
 mod workflow;
+mod workflow_impl;
 
 use proc_macro::TokenStream;
 
@@ -20,6 +22,11 @@ pub fn activity(attribute: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn workflow(attribute: TokenStream, item: TokenStream) -> TokenStream {
     expand(workflow::expand(attribute.into(), item.into()))
+}
+
+#[proc_macro]
+pub fn select(branches: TokenStream) -> TokenStream {
+    expand(select::expand(branches.into()))
 }
 
 fn expand(result: syn::Result<proc_macro2::TokenStream>) -> TokenStream {

@@ -15,6 +15,10 @@ pub struct Arguments {
 }
 
 impl Arguments {
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
     /// The types as the tuple that is recorded.
     pub fn tuple_type(&self) -> TokenStream {
         let types = &self.types;

@@ -3,9 +3,11 @@
 use crate::activity::inner;
 use crate::options::{Options, Shape};
 use crate::signature;
+use crate::workflow_impl;
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{ItemFn, Result};
+use syn::spanned::Spanned;
+use syn::{Error, Item, ItemFn, Result};
 
 pub const OPTIONS: &[(&str, Shape)] = &[
     ("task_queue", Shape::Text),
@@ -23,8 +25,15 @@ pub const OPTIONS: &[(&str, Shape)] = &[
 const WHAT: &str = "a workflow";
 
 pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> {
+    match syn::parse2(item)? {
+        Item::Fn(function) => of_function(attribute, function),
+        Item::Impl(item) => workflow_impl::expand(attribute, item),
+        other => Err(Error::new(other.span(), "#[workflow] goes on an async function, or on the `impl` of its state")),
+    }
+}
+
+fn of_function(attribute: TokenStream, function: ItemFn) -> Result<TokenStream> {
     let options = Options::parse(attribute, OPTIONS)?;
-    let function: ItemFn = syn::parse2(item)?;
     let ItemFn { attrs, vis, sig, .. } = &function;
     signature::check(sig, WHAT)?;
     signature::check_async(sig, "a workflow is `async`")?;

@@ -69,6 +69,9 @@ pub mod private {
     pub use std::sync::Arc;
     pub use std::time::Duration;
 
+    /// A handler with its arguments, or why they are not what it takes.
+    pub type Decoded<T> = std::result::Result<T, temporalio_common::data_converters::PayloadConversionError>;
+
     /// The future of an activity's function.
     pub fn activity<F>(work: F) -> BoxFuture<'static, Result<<F::Output as Fallible>::Ok>>
     where

@@ -133,6 +133,10 @@ pub(crate) struct Undecoded {
 }
 
 impl Undecoded {
+    pub(crate) fn new(payloads: Vec<Payload>, converter: PayloadConverter, context: SerializationContextData) -> Self {
+        Undecoded { payloads, converter, context }
+    }
+
     pub(crate) fn arguments<A: Arguments>(self) -> Result<A, PayloadConversionError> {
         A::decode(&SerializationContext::new(&self.context, &self.converter), self.payloads)
     }

@@ -102,6 +102,12 @@ impl Builder {
         self
     }
 
+    /// How many runs stay in memory between their tasks: 1,000 if nothing is said. With 0, every task replays its run.
+    pub fn max_cached_workflows(mut self, limit: usize) -> Self {
+        self.options.max_cached_workflows = limit;
+        self
+    }
+
     /// Sets up what was described. It polls once it [runs](Worker::run).
     pub fn build(mut self) -> Result<Worker, WorkerError> {
         if let Some(duplicate) = self.duplicate {

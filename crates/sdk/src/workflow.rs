@@ -7,24 +7,50 @@
 //! here ([`now`], [`sleep`], [`uuid`], [`random`]) or from activities.
 
 mod call;
+mod continue_as_new;
 pub(crate) mod current;
+mod external;
 mod guard;
 mod host;
+mod info;
+mod join;
+mod message;
 mod operations;
 mod options;
+mod random;
+mod saga;
+mod scope;
 mod this;
 mod time;
+mod wait;
 
 pub use call::{Call, WorkflowFn};
+pub use continue_as_new::continue_as_new;
+pub use external::{Child, External, external};
+pub use futures_util::{join, try_join};
+pub use info::{
+    Info, SearchAttributeKey, SearchAttributes, continue_as_new_suggested, deprecate_patch, handlers_finished,
+    history_length, info, is_replaying, memo, patched, search_attributes, set_memo, upsert_search_attributes,
+};
+pub use join::{JoinAll, TryJoinAll, join_all, try_join_all};
+#[doc(hidden)]
+pub use message::{Messages, QueryHandler, Received, SignalHandler, UpdateHandler, infallible};
+pub use message::{Query, Signal, Update};
 pub use options::{Options, ParentClosePolicy};
+pub use random::{Random, random, uuid};
+pub use saga::{Saga, saga};
+pub use scope::{Scope, Scoped, cancellation_reason, cancelled, detached, is_cancelled};
+pub use sdk_macros::select;
 pub use this::This;
 pub use time::{Sleep, now, sleep};
+pub use wait::{Wait, WaitTimeout, wait_for};
 
 pub(crate) use host::Host;
 
 use crate::error::Result;
 use crate::value::{Arguments, Value};
 use futures_util::future::LocalBoxFuture;
+use temporalio_common::data_converters::PayloadConversionError;
 
 /// A workflow. Written by `#[workflow]`.
 pub trait Definition: Sized + 'static {
@@ -48,4 +74,26 @@ pub trait Definition: Sized + 'static {
 
     /// Runs it from the start.
     fn run(this: This<Self>, args: Self::Args) -> LocalBoxFuture<'static, Result<Self::Output>>;
+
+    /// The names of its handlers.
+    #[doc(hidden)]
+    const MESSAGES: Messages = Messages { signals: &[], queries: &[], updates: &[] };
+
+    /// What receives this signal, if there is something.
+    #[doc(hidden)]
+    fn signal(_name: &str, _received: Received) -> Option<Result<SignalHandler<Self>, PayloadConversionError>> {
+        None
+    }
+
+    /// What answers this query, if there is something.
+    #[doc(hidden)]
+    fn query(_name: &str, _received: Received) -> Option<Result<QueryHandler<Self>, PayloadConversionError>> {
+        None
+    }
+
+    /// What answers this update, if there is something.
+    #[doc(hidden)]
+    fn update(_name: &str, _received: Received) -> Option<Result<UpdateHandler<Self>, PayloadConversionError>> {
+        None
+    }
 }

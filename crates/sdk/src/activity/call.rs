@@ -11,7 +11,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use temporalio_common::data_converters::{SerializationContextData, WorkflowSerializationContext};
 use temporalio_workflow::WorkflowCancellationToken;
 
@@ -72,7 +72,29 @@ impl<A: Definition> Call<A> {
         self
     }
 
-    fn begin(args: A::Args, options: Box<Options>, on: Option<Arc<A::State>>) -> State<A> {
+    /// Schedules it now, instead of when it is first awaited.
+    pub fn start(mut self) -> Self {
+        self.begin();
+        if let State::Scheduled(scheduled) = &mut self.state {
+            // The command goes out with the first poll; whoever awaits the call polls it again.
+            let outcome = scheduled.outcome.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            if let Poll::Ready(outcome) = outcome {
+                self.state = State::Running(std::future::ready(outcome).boxed());
+            }
+        }
+        self
+    }
+
+    fn begin(&mut self) {
+        if !matches!(self.state, State::Described { .. }) {
+            return;
+        }
+        if let State::Described { args, options, on } = std::mem::replace(&mut self.state, State::Done) {
+            self.state = Self::begun(args, options, on);
+        }
+    }
+
+    fn begun(args: A::Args, options: Box<Options>, on: Option<Arc<A::State>>) -> State<A> {
         match current::try_get() {
             Some(current) => {
                 let token = current.token().child_token();
@@ -126,12 +148,7 @@ impl<A: Definition> Future for Call<A> {
     type Output = Result<A::Output>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let State::Described { .. } = self.state {
-            let State::Described { args, options, on } = std::mem::replace(&mut self.state, State::Done) else {
-                unreachable!("it was just looked at")
-            };
-            self.state = Self::begin(args, options, on);
-        }
+        self.begin();
         let outcome = match &mut self.state {
             State::Scheduled(scheduled) => scheduled.outcome.as_mut().poll(cx),
             State::Running(outcome) => outcome.as_mut().poll(cx),

@@ -4,11 +4,13 @@ use std::error::Error as StdError;
 use temporalio_client::WorkflowExecutionStatus;
 use temporalio_client::errors::{
     ClientConnectError, ClientNewError, WorkflowGetResultError, WorkflowInteractionError, WorkflowQueryError,
-    WorkflowStartError,
+    WorkflowStartError, WorkflowUpdateError,
 };
 use temporalio_client::schedules::ScheduleError;
 use temporalio_client::tonic::{Code, Status};
-use temporalio_common::data_converters::PayloadConversionError;
+use temporalio_common::data_converters::{
+    DataConverter, NoopDecodeHint, PayloadConversionError, SerializationContextData, WorkflowSerializationContext,
+};
 use temporalio_sdk::RuntimeError;
 
 /// Why a client's call failed. A variant for each case that callers treat differently.
@@ -174,6 +176,24 @@ impl From<WorkflowGetResultError> for ClientError {
             WorkflowGetResultError::ContinuedAsNew => ClientError::ContinuedAsNew,
             WorkflowGetResultError::NotFound(status) | WorkflowGetResultError::Rpc(status) => status.into(),
             WorkflowGetResultError::PayloadConversion(error) => error.into(),
+            other => ClientError::Server(Box::new(other)),
+        }
+    }
+}
+
+impl ClientError {
+    /// What came of an update, its failure read with the client's converter.
+    pub(super) fn update(error: WorkflowUpdateError, converter: &DataConverter) -> ClientError {
+        match error {
+            WorkflowUpdateError::NotFound(status) | WorkflowUpdateError::Rpc(status) => status.into(),
+            WorkflowUpdateError::PayloadConversion(error) => error.into(),
+            WorkflowUpdateError::Failed(failure) => {
+                let context = SerializationContextData::Workflow(WorkflowSerializationContext::new());
+                match converter.to_error(&context, *failure, NoopDecodeHint) {
+                    Ok(error) => ClientError::UpdateFailed(error.into()),
+                    Err(error) => error.into(),
+                }
+            }
             other => ClientError::Server(Box::new(other)),
         }
     }

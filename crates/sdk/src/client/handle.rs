@@ -1,5 +1,7 @@
 //! A workflow execution that runs or has run.
 
+mod messages;
+
 use super::{Client, ClientError};
 use crate::value::{self, Value};
 use crate::workflow;

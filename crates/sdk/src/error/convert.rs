@@ -133,7 +133,6 @@ impl Error {
     }
 
     /// As the answer of a handler.
-    #[expect(dead_code, reason = "handlers come next")]
     pub(crate) fn into_handler_error(self) -> Box<dyn StdError + Send + Sync> {
         match *self.repr {
             // The platform puts a nameless failure around what a handler returns, and looks for the rest below.

@@ -210,10 +210,9 @@ impl Error {
     fn root(&self) -> Option<&IncomingError> {
         self.chain().find(|error| match error {
             IncomingError::Activity(_) | IncomingError::ChildWorkflowExecution(_) => false,
-            // What a handler returned comes in one more, nameless, failure.
+            // What a handler returned comes in one more failure, which says nothing of its own.
             IncomingError::Application(outer) => {
-                let inner = IncomingError::cause(error).filter(|_| outer.type_name().is_none());
-                inner.is_none_or(|inner| inner.failure().message != error.failure().message)
+                IncomingError::cause(error).is_none() || outer.type_name().is_some() || outer.raw_details().is_some()
             }
             _ => true,
         })

@@ -1,8 +1,8 @@
 //! A call of a workflow: what a client starts, and a child when it is awaited inside another workflow.
 
-use super::{Definition, Options, current};
+use super::{Child, Definition, Options, current};
 use crate::error::{Error, Result};
-use crate::value::{self, Encode};
+use crate::value::Encode;
 use futures_util::FutureExt;
 use futures_util::future::{FusedFuture, LocalBoxFuture};
 use send_wrapper::SendWrapper;
@@ -49,6 +49,16 @@ impl<W: Definition> Call<W> {
         self.with(|options| options.id(id))
     }
 
+    /// Starts it as a child, and goes on once it runs: to signal it, or to wait for it later.
+    pub async fn start(mut self) -> Result<Child<W>> {
+        let State::Described { args, options } = std::mem::replace(&mut self.state, State::Done) else {
+            panic!("a call that has started is not started again")
+        };
+        let Some(current) = current::try_get() else { return Err(nowhere::<W>()) };
+        let token = current.token().child_token();
+        start::<W>(current, args, *options, token).await
+    }
+
     /// What it is made of, for a client to start.
     ///
     /// # Panics
@@ -61,18 +71,17 @@ impl<W: Definition> Call<W> {
     }
 }
 
-async fn run<W: Definition>(
+async fn start<W: Definition>(
     current: current::Current,
     args: W::Args,
-    options: Options,
+    mut options: Options,
     token: WorkflowCancellationToken,
-) -> Result<W::Output> {
+) -> Result<Child<W>> {
     let context = SerializationContextData::Workflow(WorkflowSerializationContext::new());
-    let converter = current.operations().converter();
-    let args = args.payloads(&converter, &context)?;
+    let args = args.payloads(&current.operations().converter(), &context)?;
+    let id = options.id.get_or_insert_with(|| super::uuid().to_string()).clone();
     let child = current.operations().child(W::NAME.to_owned(), args, options.child(token)).await?;
-    let outcome = child.result().await?;
-    Ok(value::decode(outcome, &converter, &context)?)
+    Ok(Child::new(child, id))
 }
 
 impl<W: Definition> Future for Call<W> {
@@ -85,7 +94,8 @@ impl<W: Definition> Future for Call<W> {
             };
             let Some(current) = current::try_get() else { return Poll::Ready(Err(nowhere::<W>())) };
             let token = current.token().child_token();
-            let outcome = run::<W>(current, args, *options, token.clone()).boxed_local();
+            let started = start::<W>(current, args, *options, token.clone());
+            let outcome = async move { started.await?.result().await }.boxed_local();
             self.state = State::Started(SendWrapper::new(Started { outcome, token }));
         }
         let State::Started(started) = &mut self.state else { panic!("a call was polled after it had its result") };

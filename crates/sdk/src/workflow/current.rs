@@ -36,6 +36,11 @@ impl Current {
         &self.token
     }
 
+    /// The same run, in another scope.
+    pub(crate) fn with_token(self, token: WorkflowCancellationToken) -> Current {
+        Current { token, ..self }
+    }
+
     pub(crate) fn enter(self) -> Entered {
         let outside = CURRENT.with_borrow(Option::is_none);
         let span = outside.then(|| self.operations.span().entered());

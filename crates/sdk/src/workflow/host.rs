@@ -1,11 +1,12 @@
 //! The bridge from our definitions to the official worker.
 
 use super::current::Current;
+use super::message::{Output, QueryHandler, Received, SignalHandler, UpdateHandler};
 use super::operations::Operations;
 use super::{Definition, This, guard};
 use crate::error::{Error, Result};
-use crate::value::Arguments;
-use futures_util::future::{FutureExt, LocalBoxFuture, pending, ready};
+use crate::value::{Arguments, Undecoded};
+use futures_util::future::{FutureExt, LocalBoxFuture, pending};
 use std::any::Any;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,11 +15,13 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use temporalio_common::WorkflowDefinition;
 use temporalio_common::data_converters::{
-    PayloadConversionError, SerializationContext, TemporalDeserializable, TemporalSerializable,
+    PayloadConversionError, PayloadConverter, RawValue, SerializationContext, SerializationContextData,
+    TemporalDeserializable, TemporalSerializable, WorkflowSerializationContext,
 };
-use temporalio_common::protos::temporal::api::common::v1::Payload;
-use temporalio_workflow::workflow_interceptors::WorkflowOutputValue;
-use temporalio_workflow::workflows::{WorkflowDefinitionDescriptor, WorkflowError, WorkflowImplementation};
+use temporalio_common::protos::temporal::api::common::v1::{Payload, Payloads};
+use temporalio_workflow::workflows::{
+    UpdateDefinitionDescriptor, WorkflowDefinitionDescriptor, WorkflowError, WorkflowImplementation,
+};
 use temporalio_workflow::{WorkflowContext, WorkflowContextView, WorkflowTermination};
 
 /// One run of a workflow, as the official worker holds it.
@@ -51,10 +54,12 @@ impl<W: Definition> WorkflowDefinition for Hosted<W> {
     }
 }
 
-/// The arguments of a run: once for its code, once more for its `#[init]` if that wants them.
-pub(crate) struct Input<W: Definition> {
-    args: W::Args,
-    for_init: Option<W::Args>,
+/// The arguments of a run.
+pub(crate) enum Input<W: Definition> {
+    /// Of the run that begins: once for its code, once more for its `#[init]` if that wants them.
+    Decoded { args: W::Args, for_init: Option<W::Args> },
+    /// Of the run that continues this one, which may be of another workflow.
+    Encoded(RawValue),
 }
 
 impl<W: Definition> TemporalDeserializable for Input<W> {
@@ -70,13 +75,16 @@ impl<W: Definition> TemporalDeserializable for Input<W> {
             true => Some(W::Args::decode(context, payloads.clone())?),
             false => None,
         };
-        Ok(Input { args: W::Args::decode(context, payloads)?, for_init })
+        Ok(Input::Decoded { args: W::Args::decode(context, payloads)?, for_init })
     }
 }
 
 impl<W: Definition> TemporalSerializable for Input<W> {
     fn to_payloads(&self, context: &SerializationContext<'_>) -> Result<Vec<Payload>, PayloadConversionError> {
-        self.args.encode(context)
+        match self {
+            Input::Decoded { args, .. } => args.encode(context),
+            Input::Encoded(raw) => Ok(raw.payloads.clone()),
+        }
     }
 }
 
@@ -95,14 +103,16 @@ impl<W: Definition> WorkflowImplementation for Host<W> {
             workflow_type: W::NAME.to_owned(),
             has_init: true,
             init_takes_input: true,
-            signals: Vec::new(),
-            queries: Vec::new(),
-            updates: Vec::new(),
+            signals: W::MESSAGES.signals.iter().map(ToString::to_string).collect(),
+            queries: W::MESSAGES.queries.iter().map(ToString::to_string).collect(),
+            updates: W::MESSAGES.updates.iter().map(|(name, has_validator)| update(name, *has_validator)).collect(),
         }
     }
 
     fn init(_: WorkflowContextView, input: Option<Input<W>>) -> Self {
-        let Input { args, for_init } = input.expect("the worker passes what INIT_TAKES_INPUT asks for");
+        let Some(Input::Decoded { args, for_init }) = input else {
+            unreachable!("the worker passes what INIT_TAKES_INPUT asks for, and it comes from payloads")
+        };
         let state = catch_unwind(AssertUnwindSafe(|| W::init(for_init)));
         let state = state.map_err(|panic| format!("the workflow's init panicked: {}", message(&*panic)));
         Host { state, args: Some(args) }
@@ -111,7 +121,7 @@ impl<W: Definition> WorkflowImplementation for Host<W> {
     fn run(
         context: WorkflowContext<Self>,
         _: Option<Input<W>>,
-    ) -> LocalBoxFuture<'static, Result<Box<dyn WorkflowOutputValue>, WorkflowTermination>> {
+    ) -> LocalBoxFuture<'static, Result<Output, WorkflowTermination>> {
         let operations: Rc<dyn Operations> = Rc::new(context.clone());
         let (args, broken) = context.state_mut(|host| (host.args.take(), host.state.as_ref().err().cloned()));
         if let Some(why) = broken {
@@ -122,54 +132,124 @@ impl<W: Definition> WorkflowImplementation for Host<W> {
         let code = W::run(This::new(context), args);
         Driven { operations, code }
             .map(|outcome| match outcome {
-                Ok(output) => Ok(Box::new(output) as Box<dyn WorkflowOutputValue>),
+                Ok(output) => Ok(Box::new(output) as Output),
                 Err(error) => Err(error.into_termination()),
             })
             .boxed_local()
     }
 
-    fn dispatch_signal(
-        _: WorkflowContext<Self>,
+    fn decode_signal_input(
         name: &str,
-        _: Box<dyn Any>,
-    ) -> LocalBoxFuture<'static, Result<(), WorkflowError>> {
-        ready(Err(unknown("signal", name))).boxed_local()
+        payloads: Payloads,
+        converter: &PayloadConverter,
+    ) -> Result<Option<Box<dyn Any>>, WorkflowError> {
+        decoded(W::signal(name, received(payloads.payloads, converter)))
     }
 
-    fn dispatch_query(
-        &self,
-        _: WorkflowContextView,
+    fn dispatch_signal(
+        context: WorkflowContext<Self>,
+        _: &str,
+        input: Box<dyn Any>,
+    ) -> LocalBoxFuture<'static, Result<(), WorkflowError>> {
+        let handler: SignalHandler<W> = handler(input);
+        let operations: Rc<dyn Operations> = Rc::new(context.clone());
+        match begin(&operations, || handler.run(This::new(context))) {
+            Some(code) => Driven { operations, code }.map(Ok).boxed_local(),
+            None => pending().boxed_local(),
+        }
+    }
+
+    fn decode_query_input(
         name: &str,
-        _: Box<dyn Any>,
-    ) -> Result<Box<dyn WorkflowOutputValue>, WorkflowError> {
-        Err(unknown("query", name))
+        payloads: &Payloads,
+        converter: &PayloadConverter,
+    ) -> Result<Option<Box<dyn Any>>, WorkflowError> {
+        decoded(W::query(name, received(payloads.payloads.clone(), converter)))
+    }
+
+    fn dispatch_query(&self, _: WorkflowContextView, _: &str, input: Box<dyn Any>) -> Result<Output, WorkflowError> {
+        let handler: QueryHandler<W> = handler(input);
+        let answer = guard::poll(|| handler.run(self.state())).unwrap_or_else(|trespass| Err(Error::new(trespass)));
+        answer.map_err(failed)
+    }
+
+    fn decode_update_input(
+        name: &str,
+        payloads: Payloads,
+        converter: &PayloadConverter,
+    ) -> Result<Option<Box<dyn Any>>, WorkflowError> {
+        decoded(W::update(name, received(payloads.payloads, converter)))
     }
 
     fn dispatch_update(
-        _: WorkflowContext<Self>,
-        name: &str,
-        _: Box<dyn Any>,
-    ) -> LocalBoxFuture<'static, Result<Box<dyn WorkflowOutputValue>, WorkflowError>> {
-        ready(Err(unknown("update", name))).boxed_local()
+        context: WorkflowContext<Self>,
+        _: &str,
+        input: Box<dyn Any>,
+    ) -> LocalBoxFuture<'static, Result<Output, WorkflowError>> {
+        let handler: UpdateHandler<W> = handler(input);
+        let operations: Rc<dyn Operations> = Rc::new(context.clone());
+        match begin(&operations, || handler.run(This::new(context))) {
+            Some(code) => Driven { operations, code }.map(|answer| answer.map_err(failed)).boxed_local(),
+            None => pending().boxed_local(),
+        }
     }
 
-    fn validate_update(&self, _: WorkflowContextView, name: &str, _: Box<dyn Any>) -> Result<(), WorkflowError> {
-        Err(unknown("update", name))
+    fn validate_update(&self, _: WorkflowContextView, _: &str, input: Box<dyn Any>) -> Result<(), WorkflowError> {
+        let handler: UpdateHandler<W> = handler(input);
+        let verdict = guard::poll(|| handler.check(self.state())).unwrap_or_else(|trespass| Err(Error::new(trespass)));
+        verdict.map_err(failed)
     }
 }
 
-fn unknown(kind: &str, name: &str) -> WorkflowError {
-    WorkflowError::Execution(format!("no {kind} is named {name:?}").into())
+fn update(name: &str, has_validator: bool) -> UpdateDefinitionDescriptor {
+    UpdateDefinitionDescriptor { name: name.to_owned(), has_validator }
+}
+
+fn received(payloads: Vec<Payload>, converter: &PayloadConverter) -> Received {
+    let context = SerializationContextData::Workflow(WorkflowSerializationContext::new());
+    Received(Undecoded::new(payloads, converter.clone(), context))
+}
+
+/// A handler on its way through the official worker, which knows it as anything.
+fn decoded<H: 'static>(
+    found: Option<Result<H, PayloadConversionError>>,
+) -> Result<Option<Box<dyn Any>>, WorkflowError> {
+    match found {
+        Some(Ok(handler)) => Ok(Some(Box::new(handler))),
+        Some(Err(error)) => Err(WorkflowError::PayloadConversion(error)),
+        None => Ok(None),
+    }
+}
+
+/// The handler again.
+fn handler<H: 'static>(input: Box<dyn Any>) -> H {
+    *input.downcast().expect("the worker returns what it was given for this name")
+}
+
+fn failed(error: Error) -> WorkflowError {
+    WorkflowError::Execution(error.into_handler_error())
+}
+
+/// The part of a handler that runs at once, under the same watch as the rest.
+fn begin<R>(operations: &Rc<dyn Operations>, code: impl FnOnce() -> R) -> Option<R> {
+    let _current = Current::new(operations.clone()).enter();
+    match guard::poll(code) {
+        Ok(begun) => Some(begun),
+        Err(trespass) => {
+            operations.fail_task(trespass);
+            None
+        }
+    }
 }
 
 /// Workflow code, polled with its run at hand and the world out of reach.
 struct Driven<T> {
     operations: Rc<dyn Operations>,
-    code: LocalBoxFuture<'static, Result<T>>,
+    code: LocalBoxFuture<'static, T>,
 }
 
 impl<T> Future for Driven<T> {
-    type Output = Result<T, Error>;
+    type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let _current = Current::new(self.operations.clone()).enter();

@@ -1,16 +1,18 @@
 //! What a run can ask for, without the type of its workflow: the seam to the official context.
 
 use super::Definition;
-use super::host::Host;
+use super::host::{Host, Input};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use std::time::SystemTime;
-use temporalio_common::data_converters::{PayloadConverter, RawValue};
+use temporalio_common::data_converters::{PayloadConversionError, PayloadConverter, RawValue};
 use temporalio_common::error::{ActivityExecutionError, ChildWorkflowStartError};
-use temporalio_common::{UntypedActivity, UntypedWorkflow};
+use temporalio_common::search_attributes::{SearchAttributeUpdate, SearchAttributes};
+use temporalio_common::{Memo, MemoValue, UntypedActivity, UntypedWorkflow};
 use temporalio_workflow::{
-    ActivityOptions, ChildWorkflowOptions, LocalActivityOptions, StartedChildWorkflow, TimerOptions, TimerResult,
-    WorkflowCancellationToken, WorkflowContext,
+    ActivityOptions, ChildWorkflowOptions, ContinueAsNewOptions, ExternalWorkflowHandle, LocalActivityOptions,
+    StartedChildWorkflow, TimerOptions, TimerResult, WaitConditionOptions, WorkflowCancellationToken, WorkflowContext,
+    WorkflowContextView, WorkflowRandomStream, WorkflowTermination,
 };
 use tracing::Span;
 
@@ -42,13 +44,28 @@ pub(crate) trait Operations {
 
     fn timer(&self, options: TimerOptions) -> Pending<TimerResult>;
 
+    /// Wakes its poller whenever the state changes; resolves when the token is cancelled.
+    fn changed(&self, token: WorkflowCancellationToken) -> Pending<()>;
+
     fn time(&self) -> Option<SystemTime>;
     fn token(&self) -> WorkflowCancellationToken;
     fn converter(&self) -> PayloadConverter;
     fn task_queue(&self) -> String;
+    fn info(&self) -> WorkflowContextView;
+    fn random(&self) -> WorkflowRandomStream;
+    fn external(&self, id: String, run_id: Option<String>) -> ExternalWorkflowHandle;
+    fn continue_as_new(&self, args: RawValue, options: ContinueAsNewOptions) -> WorkflowTermination;
+    fn patched(&self, id: &str, deprecated: bool) -> bool;
+    fn memo(&self) -> Memo;
+    fn set_memo(&self, entry: (String, Option<MemoValue>)) -> Result<(), PayloadConversionError>;
+    fn search_attributes(&self) -> SearchAttributes;
+    fn upsert_search_attributes(&self, updates: Vec<SearchAttributeUpdate>);
+    fn history_length(&self) -> u32;
+    fn continue_as_new_suggested(&self) -> bool;
     fn is_replaying(&self) -> bool;
     /// What its log lines carry.
     fn span(&self) -> Span;
+    fn handlers_finished(&self) -> bool;
     fn fail_task(&self, why: String);
 }
 
@@ -88,6 +105,15 @@ impl<W: Definition> Operations for WorkflowContext<Host<W>> {
         async move { context.timer(options).await }.boxed_local()
     }
 
+    fn changed(&self, token: WorkflowCancellationToken) -> Pending<()> {
+        let context = self.clone();
+        async move {
+            let options = WaitConditionOptions::builder().cancellation_token(token).build();
+            let _ = context.wait_condition_with_options(|_| false, options).await;
+        }
+        .boxed_local()
+    }
+
     fn time(&self) -> Option<SystemTime> {
         self.workflow_time()
     }
@@ -104,12 +130,65 @@ impl<W: Definition> Operations for WorkflowContext<Host<W>> {
         WorkflowContext::task_queue(self).to_owned()
     }
 
+    fn info(&self) -> WorkflowContextView {
+        WorkflowContext::info(self)
+    }
+
+    fn random(&self) -> WorkflowRandomStream {
+        self.random_stream("tradewind")
+    }
+
+    fn external(&self, id: String, run_id: Option<String>) -> ExternalWorkflowHandle {
+        self.external_workflow(id, run_id)
+    }
+
+    fn continue_as_new(&self, args: RawValue, options: ContinueAsNewOptions) -> WorkflowTermination {
+        match WorkflowContext::continue_as_new(self, Input::Encoded(args), options) {
+            Err(termination) => termination,
+        }
+    }
+
+    fn patched(&self, id: &str, deprecated: bool) -> bool {
+        match deprecated {
+            true => self.deprecate_patch(id),
+            false => WorkflowContext::patched(self, id),
+        }
+    }
+
+    fn memo(&self) -> Memo {
+        WorkflowContext::memo(self)
+    }
+
+    fn set_memo(&self, entry: (String, Option<MemoValue>)) -> Result<(), PayloadConversionError> {
+        self.upsert_memo([entry])
+    }
+
+    fn search_attributes(&self) -> SearchAttributes {
+        WorkflowContext::search_attributes(self)
+    }
+
+    fn upsert_search_attributes(&self, updates: Vec<SearchAttributeUpdate>) {
+        WorkflowContext::upsert_search_attributes(self, updates);
+    }
+
+    fn history_length(&self) -> u32 {
+        WorkflowContext::history_length(self)
+    }
+
+    fn continue_as_new_suggested(&self) -> bool {
+        WorkflowContext::continue_as_new_suggested(self)
+    }
+
     fn is_replaying(&self) -> bool {
         self.is_replaying_history_events()
     }
 
     fn span(&self) -> Span {
         tracing::info_span!("workflow", workflow = W::NAME, workflow_id = self.workflow_id(), run_id = self.run_id())
+    }
+
+    fn handlers_finished(&self) -> bool {
+        self.all_handlers_finished()
     }
 
     fn fail_task(&self, why: String) {

@@ -1,7 +1,7 @@
 //! A run's own state, from its code.
 
-use super::Definition;
 use super::host::Host;
+use super::{Definition, Wait};
 use temporalio_workflow::WorkflowContext;
 
 /// The run that this code belongs to: how the entrypoint and async handlers reach the state.
@@ -23,6 +23,13 @@ impl<W: Definition> This<W> {
     /// Reads the state. Not across an await: handlers may change it in between.
     pub fn read<R>(&self, read: impl FnOnce(&W::State) -> R) -> R {
         self.context.state(|host| read(host.state()))
+    }
+
+    /// Waits until the state is so: until a handler, or code that runs beside this, has made it so.
+    ///
+    /// Fails only when the workflow is cancelled meanwhile; [`Wait::timeout`] gives up earlier.
+    pub fn wait_for<'a>(&'a self, mut condition: impl FnMut(&W::State) -> bool + 'a) -> Wait<'a> {
+        Wait::new(move || self.read(&mut condition))
     }
 
     /// Changes the state, and wakes whoever waits for a condition on it.

@@ -6,8 +6,11 @@ mod client;
 mod embedded;
 #[cfg(feature = "embedded")]
 mod environment;
+mod messages;
+mod orchestration;
 mod payloads;
 #[cfg(feature = "embedded")]
 mod replay;
 mod support;
 mod telemetry;
+mod trespass;

@@ -1,11 +1,14 @@
 //! A server, a client of it, and workers that stop when their test is over.
 
 use server::{Server, Settings};
+use std::time::Duration;
 use tempfile::TempDir;
+use temporalio_common::protos::temporal::api::history::v1::HistoryEvent;
+use temporalio_common::protos::temporal::api::history::v1::history_event::Attributes;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tradewind::worker::Builder;
-use tradewind::{Client, Worker, WorkerError, client};
+use tradewind::{Client, Worker, WorkerError, WorkflowHandle, client, workflow};
 
 /// A server and a client of it.
 pub struct Test {
@@ -13,6 +16,13 @@ pub struct Test {
     /// A queue that no other test uses.
     pub queue: String,
     server: Option<(Server, TempDir)>,
+}
+
+fn failure_of(event: HistoryEvent) -> Option<String> {
+    match event.attributes? {
+        Attributes::WorkflowTaskFailedEventAttributes(failed) => Some(failed.failure?.message),
+        _ => None,
+    }
 }
 
 impl Test {
@@ -36,6 +46,20 @@ impl Test {
         let client = Client::builder().address(server.grpc_address().to_string());
         let client = describe(client).connect().await.expect("the server answers");
         Test { client, queue, server: Some((server, directory)) }
+    }
+
+    /// Waits until a task of the run has failed with words that contain these.
+    pub async fn failed_task_says<W: workflow::Definition>(&self, handle: &WorkflowHandle<W>, words: &str) {
+        let mut said = Vec::new();
+        for _ in 0..300 {
+            let events = handle.history().into_events().await.expect("there is a history");
+            said = events.into_iter().filter_map(failure_of).collect();
+            if said.iter().any(|said| said.contains(words)) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("no failed task says {words:?}, but: {said:?}");
     }
 
     /// Runs a worker on the test's queue.
