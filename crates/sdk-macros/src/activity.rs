@@ -3,8 +3,9 @@
 use crate::options::{Options, Shape};
 use crate::signature;
 use proc_macro2::TokenStream;
-use quote::quote;
-use syn::{ItemFn, Result};
+use quote::{format_ident, quote};
+use syn::spanned::Spanned;
+use syn::{Error, Ident, ItemFn, Result, Signature, Visibility};
 
 pub const OPTIONS: &[(&str, Shape)] = &[
     ("start_to_close_timeout", Shape::Duration),
@@ -19,19 +20,21 @@ pub const OPTIONS: &[(&str, Shape)] = &[
     ("task_queue", Shape::Text),
     ("rate_limit", Shape::Rate),
     ("local", Shape::Flag),
+    ("blocking", Shape::Switch),
     ("priority", Shape::Expression),
     ("cancellation", Shape::Expression),
     ("summary", Shape::Text),
 ];
 
-const WHAT: &str = "an activity";
+pub const WHAT: &str = "an activity";
 
 pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> {
     let options = Options::parse(attribute, OPTIONS)?;
     let function: ItemFn = syn::parse2(item)?;
     let ItemFn { attrs, vis, sig, .. } = &function;
     signature::check(sig, WHAT)?;
-    signature::check_async(sig, "an activity is `async`")?;
+    let blocking = options.has("blocking");
+    check_asyncness(sig, blocking)?;
     let output = signature::output(sig, WHAT)?;
     let arguments = signature::arguments(sig.inputs.iter(), WHAT)?;
 
@@ -41,7 +44,12 @@ pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> 
     let declared = options.build(quote!(#krate::activity::Options));
     let (args, tuple) = (arguments.tuple_type(), arguments.tuple());
     let (parameters, passed) = (arguments.parameters(), arguments.passed());
-    let body = inner(&function);
+    let hidden = format_ident!("__{ident}");
+    let body = inner(&function, &hidden);
+    let run = match blocking {
+        true => quote!(#krate::private::blocking(move || #hidden(#passed))),
+        false => quote!(#krate::private::activity(#hidden(#passed))),
+    };
     Ok(quote! {
         #[doc(hidden)]
         #[allow(non_camel_case_types)]
@@ -62,7 +70,7 @@ pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> 
                 #tuple: Self::Args,
             ) -> #krate::private::BoxFuture<'static, #krate::Result<Self::Output>> {
                 #body
-                #krate::private::activity(#ident(#passed))
+                #run
             }
         }
 
@@ -73,12 +81,27 @@ pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> 
     })
 }
 
-/// The function as it was written, for the inside of another one.
-pub fn inner(function: &ItemFn) -> TokenStream {
-    let (sig, block) = (&function.sig, &function.block);
-    let lints = function
-        .attrs
-        .iter()
-        .filter(|attribute| ["allow", "expect", "warn", "deny"].iter().any(|lint| attribute.path().is_ident(lint)));
-    quote!(#(#lints)* #sig #block)
+/// Blocking activities are plain functions, and all others async ones.
+pub fn check_asyncness(signature: &Signature, blocking: bool) -> Result<()> {
+    match (blocking, &signature.asyncness) {
+        (true, Some(asyncness)) => Err(Error::new(
+            asyncness.span(),
+            "a blocking activity is a plain function: leave out `async`, or `blocking`",
+        )),
+        (true, None) => Ok(()),
+        (false, _) => {
+            signature::check_async(signature, "an activity is `async`; a plain function is #[activity(blocking)]")
+        }
+    }
+}
+
+/// The function as it was written, under another name, for the inside of another one: so its own name, in its body too,
+/// means the call.
+pub fn inner(function: &ItemFn, name: &Ident) -> TokenStream {
+    let mut function = function.clone();
+    let lints = ["allow", "expect", "warn", "deny"];
+    function.attrs.retain(|attribute| lints.iter().any(|lint| attribute.path().is_ident(lint)));
+    function.vis = Visibility::Inherited;
+    function.sig.ident = name.clone();
+    quote!(#function)
 }

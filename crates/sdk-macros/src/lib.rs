@@ -3,6 +3,7 @@
 //! They parse, check, and write calls of named functions in the SDK; what those do is not decided here. Every complaint
 //! points at the token that it is about. The SDK documents them, since that is where users find them.
 
+mod activities;
 mod activity;
 mod crate_path;
 mod duration;
@@ -17,6 +18,11 @@ use proc_macro::TokenStream;
 #[proc_macro_attribute]
 pub fn activity(attribute: TokenStream, item: TokenStream) -> TokenStream {
     expand(activity::expand(attribute.into(), item.into()))
+}
+
+#[proc_macro_attribute]
+pub fn activities(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    expand(activities::expand(attribute.into(), item.into()))
 }
 
 #[proc_macro_attribute]

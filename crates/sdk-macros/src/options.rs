@@ -23,6 +23,8 @@ pub enum Shape {
     Texts,
     /// Present or not.
     Flag,
+    /// Present or not, and a matter of the expansion alone.
+    Switch,
     Expression,
 }
 
@@ -30,7 +32,7 @@ pub enum Shape {
 pub struct Options {
     pub name: Option<LitStr>,
     pub crate_path: Path,
-    flags: BTreeSet<String>,
+    switches: BTreeSet<String>,
     setters: Vec<TokenStream>,
 }
 
@@ -61,7 +63,7 @@ impl Options {
         use syn::parse::Parser;
         let parsed = Punctuated::<OneOption, Token![,]>::parse_terminated.parse2(attribute)?;
         let mut options =
-            Options { name: None, crate_path: crate_path::default(), flags: BTreeSet::new(), setters: Vec::new() };
+            Options { name: None, crate_path: crate_path::default(), switches: BTreeSet::new(), setters: Vec::new() };
         let mut seen = BTreeSet::new();
         for OneOption { name, value } in parsed {
             let text = name.to_string();
@@ -85,11 +87,12 @@ impl Options {
             return Err(Error::new(name.span(), message));
         };
         let value = match (shape, value) {
-            (Shape::Flag, None) => {
-                self.flags.insert(text.clone());
-                quote!(true)
+            (Shape::Switch, None) => {
+                self.switches.insert(text);
+                return Ok(());
             }
-            (Shape::Flag, Some(value)) => {
+            (Shape::Flag, None) => quote!(true),
+            (Shape::Flag | Shape::Switch, Some(value)) => {
                 return Err(Error::new(value.span(), format!("`{text}` is on when it is named: it takes no value")));
             }
             (_, None) => return Err(Error::new(name.span(), format!("`{text}` needs a value: `{text} = ...`"))),
@@ -127,9 +130,9 @@ impl Options {
         }
     }
 
-    #[expect(dead_code, reason = "for flags that change the expansion")]
-    pub fn has(&self, flag: &str) -> bool {
-        self.flags.contains(flag)
+    /// Whether this switch is on.
+    pub fn has(&self, switch: &str) -> bool {
+        self.switches.contains(switch)
     }
 
     /// The options as a value of this type: its default, changed by what was set.

@@ -5,7 +5,7 @@ use crate::options::{Options, Shape};
 use crate::signature;
 use crate::workflow_impl;
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{format_ident, quote};
 use syn::spanned::Spanned;
 use syn::{Error, Item, ItemFn, Result};
 
@@ -46,7 +46,8 @@ fn of_function(attribute: TokenStream, function: ItemFn) -> Result<TokenStream> 
     let declared = options.build(quote!(#krate::workflow::Options));
     let (args, tuple) = (arguments.tuple_type(), arguments.tuple());
     let (parameters, passed) = (arguments.parameters(), arguments.passed());
-    let body = inner(&function);
+    let hidden = format_ident!("__{ident}");
+    let body = inner(&function, &hidden);
     Ok(quote! {
         #[doc(hidden)]
         #[allow(non_camel_case_types)]
@@ -69,7 +70,7 @@ fn of_function(attribute: TokenStream, function: ItemFn) -> Result<TokenStream> 
                 #tuple: Self::Args,
             ) -> #krate::private::LocalBoxFuture<'static, #krate::Result<Self::Output>> {
                 #body
-                #krate::private::workflow(#ident(#passed))
+                #krate::private::workflow(#hidden(#passed))
             }
         }
 

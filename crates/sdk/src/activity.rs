@@ -24,12 +24,22 @@ mod call;
 mod context;
 mod host;
 mod options;
+mod pool;
+mod registrar;
+mod watchdog;
 
 pub use call::{ActivityFn, Call};
-pub use context::{Info, cancelled, heartbeat, heartbeat_details, info, is_cancelled};
+pub use context::{
+    Info, KeepAlive, cancelled, completes_later, heartbeat, heartbeat_details, heartbeat_every, info, is_cancelled,
+    keep_alive,
+};
 pub use options::{Cancellation, DEFAULT_START_TO_CLOSE, Options};
+pub use registrar::{Activities, Registrar};
 
-pub(crate) use host::{Host, Run};
+pub(crate) use call::limited_queue;
+pub(crate) use context::block;
+pub(crate) use host::{Host, Means, Run};
+pub(crate) use pool::{Pool, PoolOptions};
 
 use crate::error::Result;
 use crate::value::{Arguments, Value};

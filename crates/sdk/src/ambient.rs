@@ -1,5 +1,11 @@
 //! Where the world comes in: the one place of this crate that reads what differs between two runs.
 
+/// The time that watchdogs measure with. Never part of what a workflow sees.
+#[expect(clippy::disallowed_methods, reason = "this is the entry point")]
+pub(crate) fn now() -> std::time::Instant {
+    std::time::Instant::now()
+}
+
 /// A name nobody else uses: for workflow ids that the caller left out.
 #[expect(clippy::disallowed_methods, reason = "this is the entry point")]
 pub(crate) fn unique() -> String {

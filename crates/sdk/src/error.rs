@@ -7,6 +7,8 @@
 //! Like other catch-all errors, [`Error`] is not itself a [`std::error::Error`]: that is what lets `?` convert.
 
 mod convert;
+#[cfg(test)]
+mod tests;
 mod view;
 
 pub use convert::Fallible;
@@ -178,6 +180,9 @@ impl fmt::Debug for Error {
 
 impl fmt::Display for Repr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(headline) = self.headline() {
+            return f.write_str(&headline);
+        }
         match self {
             Repr::Application(application) => write!(f, "{}", application.source),
             Repr::Cancelled(_) => f.write_str("cancelled"),

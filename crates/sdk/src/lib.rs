@@ -46,7 +46,7 @@ pub mod workflow;
 pub use client::{Client, ClientError, WorkflowHandle};
 pub use error::{Error, Result};
 pub use replay::{Divergence, Replay, ReplayError, replay};
-pub use sdk_macros::{activity, workflow};
+pub use sdk_macros::{activities, activity, workflow};
 pub use tradewind::{ADDRESS_VARIABLE, Tradewind, TradewindError};
 pub use worker::{Worker, WorkerError};
 
@@ -57,7 +57,7 @@ pub mod prelude {
     pub use crate::tradewind::Tradewind;
     pub use crate::worker::Worker;
     pub use crate::workflow::This;
-    pub use crate::{activity, workflow};
+    pub use crate::{activities, activity, workflow};
 }
 
 /// For the code that the macros write.
@@ -78,6 +78,13 @@ pub mod private {
         F: Future<Output: Fallible> + Send + 'static,
     {
         work.map(Fallible::into_result).boxed()
+    }
+
+    /// The future of a function that blocks.
+    pub fn blocking<R: Fallible<Ok: Send + 'static>>(
+        work: impl FnOnce() -> R + Send + 'static,
+    ) -> BoxFuture<'static, Result<R::Ok>> {
+        crate::activity::block(|| work().into_result()).boxed()
     }
 
     /// The future of a workflow's function.

@@ -1,53 +1,54 @@
 //! Workers: what runs workflows and activities.
 //!
 //! A worker's workflow code has a thread of its own, because it may not move between threads and must not be held up.
+//! Its activities have threads of their own too: see `activity::pool`. An activity with a rate limit has a queue of its
+//! own, since queues are what the platform limits, and so a second official worker inside this one.
 
-use crate::activity::{self, ActivityFn};
+mod builder;
+mod error;
+
+pub use builder::Builder;
+pub use error::WorkerError;
+
+use crate::activity::Pool;
 use crate::client::Client;
-use crate::workflow::{self, WorkflowFn};
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::sync::Arc;
-use std::time::Duration;
-use temporalio_sdk::{WorkerCreateError, WorkerOptions, WorkerRunError, WorkflowRegistrationError};
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 /// Runs workflows and activities of one task queue.
+///
+/// ```no_run
+/// # use tradewind::prelude::*;
+/// # #[activity] async fn charge() -> Result<()> { Ok(()) }
+/// # #[workflow] async fn order() -> Result<()> { charge().await }
+/// # async fn run(client: Client) -> Result<()> {
+/// let worker = Worker::builder(&client, "orders").activity(charge).workflow(order).build()?;
+/// worker.run_until(tokio::signal::ctrl_c()).await?;
+/// # Ok(()) }
+/// ```
 pub struct Worker {
-    inner: temporalio_sdk::Worker,
-}
-
-/// Why a worker is not built, or stops.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum WorkerError {
-    /// Two things have one name.
-    #[error(transparent)]
-    Registration(#[from] WorkflowRegistrationError),
-    /// It could not be set up.
-    #[error(transparent)]
-    Create(#[from] WorkerCreateError),
-    /// It cannot go on.
-    #[error(transparent)]
-    Run(#[from] WorkerRunError),
-    /// Its thread ended without a word.
-    #[error("the worker's thread ended early")]
-    Thread,
-}
-
-/// A worker that is being described.
-#[must_use = "call build()"]
-pub struct Builder {
-    client: Client,
     queue: String,
-    options: WorkerOptions,
-    duplicate: Option<WorkflowRegistrationError>,
+    /// One for the queue, and one for each activity with a queue of its own.
+    parts: Vec<temporalio_sdk::Worker>,
+    pool: Arc<Pool>,
 }
 
 impl Worker {
     /// Describes a worker for a task queue.
     pub fn builder(client: &Client, task_queue: impl Into<String>) -> Builder {
-        let queue = task_queue.into();
-        let options = WorkerOptions::new(queue.clone()).graceful_shutdown_period(Duration::from_secs(10)).build();
-        Builder { client: client.clone(), queue, options, duplicate: None }
+        Builder::new(client.clone(), task_queue.into())
+    }
+
+    /// The queue that it works for.
+    pub fn task_queue(&self) -> &str {
+        &self.queue
+    }
+
+    /// Counts that go on while it runs.
+    pub fn watch(&self) -> Watch {
+        Watch { pool: self.pool.clone() }
     }
 
     /// Runs until the worker cannot go on.
@@ -56,65 +57,76 @@ impl Worker {
     }
 
     /// Runs until the signal comes: then takes no more tasks, lets activities finish for a while, and returns.
+    ///
+    /// Dropping the future instead drops what the worker has under way: the server finds out by timeouts.
     pub async fn run_until(self, signal: impl Future) -> Result<(), WorkerError> {
-        let stop = self.inner.shutdown_handle();
-        let mut running = std::pin::pin!(on_a_thread(self.inner));
-        tokio::select! {
-            ended = &mut running => return ended,
-            _ = signal => stop(),
+        let stop = Stop {
+            parts: self.parts.iter().map(|part| Box::new(part.shutdown_handle()) as _).collect(),
+            dropped: CancellationToken::new(),
+        };
+        let run = |part| on_a_thread(part, stop.dropped.clone());
+        let mut running: FuturesUnordered<_> = self.parts.into_iter().map(run).collect();
+        let first = tokio::select! {
+            ended = running.next() => ended,
+            _ = signal => None,
+        };
+        // One part that ended, for whatever reason, takes the others along.
+        stop.now();
+        let mut outcome = first.unwrap_or(Ok(()));
+        while let Some(ended) = running.next().await {
+            outcome = outcome.and(ended);
         }
-        running.await
+        outcome
     }
 }
 
-/// Runs the official worker, which stays on one thread, so that the caller's future may move.
-async fn on_a_thread(mut worker: temporalio_sdk::Worker) -> Result<(), WorkerError> {
+/// What can be read of a worker while it runs.
+#[derive(Clone)]
+pub struct Watch {
+    pool: Arc<Pool>,
+}
+
+impl Watch {
+    /// How often an async activity blocked its thread for longer than [`Builder::blocked_limit`].
+    pub fn blocked_activities(&self) -> u64 {
+        self.pool.blocked()
+    }
+}
+
+/// Tells the parts of a worker to stop, and if nobody waits for that any more, to drop everything.
+struct Stop {
+    parts: Vec<Box<dyn Fn() + Send>>,
+    dropped: CancellationToken,
+}
+
+impl Stop {
+    fn now(&self) {
+        self.parts.iter().for_each(|stop| stop());
+    }
+}
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        self.now();
+        self.dropped.cancel();
+    }
+}
+
+/// Runs an official worker, which stays on one thread, so that the caller's future may move.
+async fn on_a_thread(mut worker: temporalio_sdk::Worker, dropped: CancellationToken) -> Result<(), WorkerError> {
     let runtime = tokio::runtime::Handle::current();
     let (ended, outcome) = oneshot::channel();
-    let thread = std::thread::Builder::new().name(format!("worker {}", worker.task_queue()));
-    let spawned = thread.spawn(move || {
-        let outcome = runtime.block_on(worker.run());
+    let thread = std::thread::Builder::new().name("workflows".into());
+    thread.spawn(move || {
+        // First whether anybody is there: the runtime whose clock the worker uses may have gone with the future.
+        let outcome = runtime.block_on(async {
+            tokio::select! {
+                biased;
+                () = dropped.cancelled() => Ok(()),
+                outcome = worker.run() => outcome,
+            }
+        });
         let _ = ended.send(outcome);
-    });
-    spawned.map_err(|_| WorkerError::Thread)?;
+    })?;
     outcome.await.map_err(|_| WorkerError::Thread)?.map_err(WorkerError::Run)
-}
-
-impl Builder {
-    /// Runs this activity: `.activity(charge_card)`.
-    pub fn activity<M, F: ActivityFn<M>>(mut self, activity: F) -> Self
-    where
-        F::Definition: activity::Definition<State = ()>,
-    {
-        let _ = activity;
-        activity::Host::<F::Definition>::register(&mut self.options, Arc::new(()), self.client.pipeline());
-        self
-    }
-
-    /// Runs this workflow: `.workflow(order)`.
-    pub fn workflow<M, F: WorkflowFn<M>>(mut self, workflow: F) -> Self {
-        let _ = workflow;
-        let registered = self.options.register_workflow::<workflow::Host<F::Definition>>().map(|_| ());
-        match registered {
-            Ok(()) => self.client.remember_queue(<F::Definition as workflow::Definition>::NAME, &self.queue),
-            Err(error) => self.duplicate = self.duplicate.or(Some(error)),
-        }
-        self
-    }
-
-    /// How many runs stay in memory between their tasks: 1,000 if nothing is said. With 0, every task replays its run.
-    pub fn max_cached_workflows(mut self, limit: usize) -> Self {
-        self.options.max_cached_workflows = limit;
-        self
-    }
-
-    /// Sets up what was described. It polls once it [runs](Worker::run).
-    pub fn build(mut self) -> Result<Worker, WorkerError> {
-        if let Some(duplicate) = self.duplicate {
-            return Err(duplicate.into());
-        }
-        self.client.mocks().register(&mut self.options, self.client.pipeline().as_ref());
-        let inner = temporalio_sdk::Worker::new(self.client.runtime(), self.client.inner().clone(), self.options)?;
-        Ok(Worker { inner })
-    }
 }

@@ -45,7 +45,7 @@ pub use this::This;
 pub use time::{Sleep, now, sleep};
 pub use wait::{Wait, WaitTimeout, wait_for};
 
-pub(crate) use host::Host;
+pub(crate) use host::{Host, message as panic_message};
 
 use crate::error::Result;
 use crate::value::{Arguments, Value};

@@ -1,24 +1,121 @@
 //! What an activity can ask while it runs: who it is, whether to stop, where the last attempt stopped.
+//!
+//! Invariants
+//! - A heartbeat is handed on from the runtime where no activity runs, so a blocked activity cannot hold it up.
+//! - An attempt ends only after its last heartbeat was handed on. The official worker then sends it with the failure, if
+//!   that is how the attempt ends, so that the next one finds it.
 
+use super::pool::Pool;
 use crate::error::{Error, Repr, Result};
-use crate::value::Value;
+use crate::value::{self, Value};
+use futures_util::FutureExt;
+use parking_lot::Mutex;
 use std::sync::Arc;
+use std::time::Duration;
+use temporalio_common::data_converters::{
+    ActivitySerializationContext, PayloadConversionError, PayloadConverter, RawValue, SerializationContextData,
+};
 use temporalio_sdk::activities::{ActivityContext, ActivityInfo};
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 
 tokio::task_local! {
     static CURRENT: Arc<Attempt>;
 }
 
+/// Facts about an attempt: ids, timeouts, number.
+pub type Info = ActivityInfo;
+
 /// One attempt of an activity.
 pub(crate) struct Attempt {
-    pub(crate) context: ActivityContext,
+    context: ActivityContext,
+    converter: PayloadConverter,
+    pool: Arc<Pool>,
+    beats: Mutex<Beats>,
+    quiet: Notify,
 }
 
-/// Facts about the attempt that is running.
-pub type Info = ActivityInfo;
+/// The heartbeats of an attempt.
+#[derive(Default)]
+struct Beats {
+    /// What the last one said, to be said again by those that only say that the attempt lives.
+    last: Option<RawValue>,
+    /// One that waits for the one under way, which a slow codec can hold up.
+    next: Option<RawValue>,
+    under_way: bool,
+}
+
+impl Attempt {
+    pub(crate) fn new(context: ActivityContext, converter: PayloadConverter, pool: Arc<Pool>) -> Self {
+        let last = Some(context.heartbeat_details().raw()).filter(|details| !details.is_empty());
+        let last = last.map(|details| RawValue::new(details.to_vec()));
+        let beats = Mutex::new(Beats { last, ..Beats::default() });
+        Attempt { context, converter, pool, beats, quiet: Notify::new() }
+    }
+
+    pub(crate) fn info(&self) -> &Info {
+        self.context.info()
+    }
+
+    /// Hands a heartbeat on: at once, unless one is still under way.
+    fn beat(self: &Arc<Self>, details: Option<RawValue>) {
+        let mut beats = self.beats.lock();
+        let details = details.or_else(|| beats.last.clone()).unwrap_or_default();
+        beats.last = Some(details.clone());
+        if beats.under_way {
+            beats.next = Some(details);
+            return;
+        }
+        let mut handed_on = self.clone().hand_on(details).boxed();
+        if (&mut handed_on).now_or_never().is_none() {
+            beats.under_way = true;
+            let attempt = self.clone();
+            self.pool.home().spawn(async move {
+                handed_on.await;
+                while let Some(details) = attempt.next_beat() {
+                    attempt.clone().hand_on(details).await;
+                }
+                attempt.quiet.notify_waiters();
+            });
+        }
+    }
+
+    fn next_beat(&self) -> Option<RawValue> {
+        let mut beats = self.beats.lock();
+        beats.under_way = beats.next.is_some();
+        beats.next.take()
+    }
+
+    async fn hand_on(self: Arc<Self>, details: RawValue) {
+        if let Err(error) = self.context.record_heartbeat(details).await {
+            self.complain(&error);
+        }
+    }
+
+    fn complain(&self, error: &PayloadConversionError) {
+        tracing::warn!(%error, activity = self.info().activity_type, "the details of a heartbeat are not recorded");
+    }
+
+    /// Waits until every heartbeat is handed on.
+    pub(crate) async fn flushed(&self) {
+        loop {
+            let quiet = self.quiet.notified();
+            let mut quiet = std::pin::pin!(quiet);
+            quiet.as_mut().enable();
+            if !self.beats.lock().under_way {
+                return;
+            }
+            quiet.await;
+        }
+    }
+}
 
 pub(crate) async fn within<F: Future>(attempt: Arc<Attempt>, work: F) -> F::Output {
     CURRENT.scope(attempt, work).await
+}
+
+pub(crate) fn within_sync<T>(attempt: Arc<Attempt>, work: impl FnOnce() -> T) -> T {
+    CURRENT.sync_scope(attempt, work)
 }
 
 fn current() -> Option<Arc<Attempt>> {
@@ -27,23 +124,23 @@ fn current() -> Option<Arc<Attempt>> {
 
 /// Facts about the attempt that is running, or `None` if the function is called as a function.
 pub fn info() -> Option<Info> {
-    current().map(|attempt| attempt.context.info().clone())
+    current().map(|attempt| attempt.info().clone())
 }
 
 /// Says that the attempt lives and how far it has come. The next attempt finds it in [`heartbeat_details`].
 ///
-/// Cheap to call: what is sent is at most a few messages per heartbeat timeout, and the last one always is.
-/// Does nothing when the function is called as a function.
-pub fn heartbeat<T: Value + Sync + Clone>(details: &T) {
+/// Cheap to call: at most a few messages per heartbeat timeout are sent, and what was said last is never lost with a
+/// failure. Does nothing when the function is called as a function.
+pub fn heartbeat<T: Value>(details: &T) {
     let Some(attempt) = current() else { return };
-    // Without a codec's help this is ready at once; what it does is hand the details to the worker.
-    let recorded = attempt.context.record_heartbeat(details.clone());
-    if let Some(Err(error)) = futures_util::FutureExt::now_or_never(recorded) {
-        tracing::warn!(%error, activity = attempt.context.info().activity_type, "a heartbeat was not recorded");
+    let context = SerializationContextData::Activity(ActivitySerializationContext::new());
+    match value::encode(details, &attempt.converter, &context) {
+        Ok(details) => attempt.beat(Some(details)),
+        Err(error) => attempt.complain(&error),
     }
 }
 
-/// What the last attempt said in its last heartbeat, or `None` in the first one.
+/// What the last attempt said in its last heartbeat, or `None` if it said nothing or there was none.
 pub fn heartbeat_details<T: Value>() -> Result<Option<T>> {
     match current() {
         Some(attempt) => {
@@ -64,4 +161,74 @@ pub async fn cancelled() {
 /// Whether the activity should stop.
 pub fn is_cancelled() -> bool {
     current().is_some_and(|attempt| attempt.context.is_cancelled())
+}
+
+/// Says that the attempt lives, every so often, for as long as the value is kept: for code that cannot call out,
+/// blocking code included. The last checkpoint stays what it is.
+#[must_use = "the heartbeats end when this is dropped"]
+pub fn keep_alive(interval: Duration) -> KeepAlive {
+    let beating = current().map(|attempt| {
+        let home = attempt.pool.home().clone();
+        home.spawn(async move {
+            loop {
+                attempt.beat(None);
+                tokio::time::sleep(interval).await;
+            }
+        })
+        .abort_handle()
+    });
+    KeepAlive { beating }
+}
+
+/// Heartbeats that go on by themselves: see [`keep_alive`].
+pub struct KeepAlive {
+    beating: Option<AbortHandle>,
+}
+
+impl Drop for KeepAlive {
+    fn drop(&mut self) {
+        if let Some(beating) = &self.beating {
+            beating.abort();
+        }
+    }
+}
+
+/// Runs this work and says every so often that the attempt lives. If the activity is asked to stop, the work is dropped
+/// and this is [cancelled](Error::cancelled).
+///
+/// ```
+/// # use tradewind::prelude::*;
+/// # use std::time::Duration;
+/// # async fn train_model(epochs: u32) -> Result<String> { Ok(epochs.to_string()) }
+/// #[activity(start_to_close_timeout = "2h", heartbeat_timeout = "30s")]
+/// async fn train(epochs: u32) -> Result<String> {
+///     activity::heartbeat_every(Duration::from_secs(10), train_model(epochs)).await?
+/// }
+/// ```
+pub async fn heartbeat_every<F: Future>(interval: Duration, work: F) -> Result<F::Output> {
+    let _alive = keep_alive(interval);
+    tokio::select! {
+        output = work => Ok(output),
+        () = cancelled() => Err(Error::cancelled()),
+    }
+}
+
+/// The result comes later and from elsewhere, through a client that knows [`Info::task_token`]: return this error.
+pub fn completes_later() -> Error {
+    Repr::CompletesLater.into()
+}
+
+/// Runs code that blocks: on a thread of the worker's that may be blocked, or, when the function is called as a
+/// function, on one of the current runtime's.
+pub(crate) async fn block<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    match current() {
+        Some(attempt) => attempt.pool.clone().block(attempt, work).await?,
+        None => match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => match runtime.spawn_blocking(work).await {
+                Ok(outcome) => outcome,
+                Err(error) => std::panic::resume_unwind(error.into_panic()),
+            },
+            Err(_) => work(),
+        },
+    }
 }

@@ -1,8 +1,9 @@
 //! The bridge from our definitions to the official worker.
 
 use super::Definition;
-use super::context::{self, Attempt};
-use crate::error::Result;
+use super::context::Attempt;
+use super::pool::Pool;
+use crate::error::Error;
 use crate::payload::{self, Pipeline};
 use crate::value::{self, Undecoded};
 use futures_util::FutureExt;
@@ -17,42 +18,50 @@ use temporalio_sdk::activities::{ActivityContext, ActivityDefinitions, ActivityI
 /// An activity of ours as the official worker knows it.
 pub(crate) struct Hosted<A>(PhantomData<fn() -> A>);
 
+/// What a worker runs its activities with.
+#[derive(Clone)]
+pub(crate) struct Means {
+    pub(crate) pool: Arc<Pool>,
+    /// What a result goes through before the wire, if it is ours.
+    pub(crate) pipeline: Option<Pipeline>,
+}
+
 /// What runs the calls of one activity on one worker.
 pub(crate) struct Host<A: Definition> {
     run: Run<A>,
-    /// What a result goes through before the wire, if it is ours.
-    pipeline: Option<Pipeline>,
+    means: Means,
 }
 
 /// What a call of the activity does: its function, or what a test put in its place.
 pub(crate) type Run<A> =
-    Arc<dyn Fn(<A as Definition>::Args) -> BoxFuture<'static, Result<<A as Definition>::Output>> + Send + Sync>;
+    Arc<dyn Fn(<A as Definition>::Args) -> BoxFuture<'static, Result<<A as Definition>::Output, Error>> + Send + Sync>;
 
 impl<A: Definition> Host<A> {
-    pub(crate) fn register(options: &mut WorkerOptions, state: Arc<A::State>, pipeline: Option<Pipeline>) {
-        Host::<A>::register_with(options, Arc::new(move |args| A::run(state.clone(), args)), pipeline);
+    pub(crate) fn register(options: &mut WorkerOptions, state: Arc<A::State>, means: Means) {
+        Host::<A>::register_with(options, Arc::new(move |args| A::run(state.clone(), args)), means);
     }
 
-    pub(crate) fn register_with(options: &mut WorkerOptions, run: Run<A>, pipeline: Option<Pipeline>) {
-        options.register_activity::<Hosted<A>>(Arc::new(Host { run, pipeline }));
+    pub(crate) fn register_with(options: &mut WorkerOptions, run: Run<A>, means: Means) {
+        options.register_activity::<Hosted<A>>(Arc::new(Host { run, means }));
     }
 
-    async fn attempt(self: Arc<Self>, context: ActivityContext, input: Undecoded) -> Result<RawValue, ActivityError> {
+    async fn attempt(self: Arc<Self>, context: ActivityContext, input: Undecoded) -> Result<RawValue, Error> {
+        let Means { pool, pipeline } = &self.means;
         let wire = SerializationContextData::Activity(ActivitySerializationContext::new());
         let converter = input.converter().clone();
-        let args = input.arguments::<A::Args>().map_err(|error| crate::Error::from(error).into_activity_error())?;
-        let work = (self.run)(args);
-        let outcome = context::within(Arc::new(Attempt { context }), work).await;
-        let output = outcome.map_err(|error| error.into_activity_error())?;
-        let result = value::encode(&output, &converter, &wire).map_err(payload::unsendable);
-        let result = match (result, &self.pipeline) {
+        let args = input.arguments::<A::Args>()?;
+        let attempt = Arc::new(Attempt::new(context, converter.clone(), pool.clone()));
+        let outcome = pool.run(attempt.clone(), (self.run)(args)).await;
+        attempt.flushed().await;
+        let result = value::encode(&outcome?, &converter, &wire).map_err(payload::unsendable)?;
+        match pipeline {
             // Here and not on the way out, where every failure counts as one that a retry may cure.
-            (Ok(result), Some(pipeline)) => {
-                pipeline.finish(&wire, result.payloads).await.map(RawValue::new).map_err(payload::unsendable)
+            Some(pipeline) => {
+                let finished = pipeline.finish(&wire, result.payloads).await;
+                finished.map(RawValue::new).map_err(payload::unsendable)
             }
-            (result, _) => result,
-        };
-        result.map_err(|error| error.into_activity_error())
+            None => Ok(result),
+        }
     }
 }
 
@@ -85,6 +94,6 @@ impl<A: Definition> ExecutableActivity for Hosted<A> {
         input: Undecoded,
     ) -> BoxFuture<'static, Result<RawValue, ActivityError>> {
         let host = receiver.expect("an activity is registered with its host");
-        host.attempt(context, input).boxed()
+        host.attempt(context, input).map(|outcome| outcome.map_err(Error::into_activity_error)).boxed()
     }
 }

@@ -40,7 +40,6 @@ pub struct Options {
     pub(crate) cancellation: Cancellation,
     pub(crate) id: Option<String>,
     pub(crate) summary: Option<String>,
-    pub(crate) blocking: bool,
 }
 
 impl Options {
@@ -141,12 +140,6 @@ impl Options {
     /// A line about it for whoever looks at the run.
     pub fn summary(mut self, summary: impl Into<String>) -> Self {
         self.summary = Some(summary.into());
-        self
-    }
-
-    #[doc(hidden)]
-    pub fn blocking(mut self, blocking: bool) -> Self {
-        self.blocking = blocking;
         self
     }
 

@@ -95,7 +95,7 @@ impl Error {
             Repr::ChildStart(ChildWorkflowStartError::StartFailed { .. }) => Kind::NotStarted,
             Repr::Signal(WorkflowSignalError::NotFound(_))
             | Repr::CancelExternal(CancelExternalWorkflowError::NotFound(_)) => Kind::NotFound,
-            _ => self.root().map_or(Kind::Application, kind_of),
+            _ => self.repr.root().map_or(Kind::Application, kind_of),
         }
     }
 
@@ -103,7 +103,7 @@ impl Error {
     pub fn failure_type(&self) -> Option<&str> {
         match &*self.repr {
             Repr::Application(application) => application.failure_type.as_deref(),
-            _ => self.root_failure()?.type_name(),
+            _ => self.repr.root_failure()?.type_name(),
         }
     }
 
@@ -124,18 +124,18 @@ impl Error {
     pub fn is_non_retryable(&self) -> bool {
         match &*self.repr {
             Repr::Application(application) => application.non_retryable,
-            _ => self.root_failure().is_some_and(ApplicationFailure::is_non_retryable),
+            _ => self.repr.root_failure().is_some_and(ApplicationFailure::is_non_retryable),
         }
     }
 
     /// Which timeout ran out, if that is what happened.
     pub fn timed_out(&self) -> Option<Timeout> {
-        self.timeout().map(|timeout| timeout.timeout_type().into())
+        self.repr.timeout().map(|timeout| timeout.timeout_type().into())
     }
 
     /// The last checkpoint of an activity that timed out, if there was one.
     pub fn last_heartbeat<T: Value>(&self) -> Result<Option<T>> {
-        let details = self.timeout().map(TimeoutError::last_heartbeat_details).transpose();
+        let details = self.repr.timeout().map(TimeoutError::last_heartbeat_details).transpose();
         details.map(Option::flatten).map_err(|error| Repr::Payload(error).into())
     }
 
@@ -148,7 +148,7 @@ impl Error {
     pub fn details<T: Value>(&self) -> Result<Option<T>> {
         let details = match &*self.repr {
             Repr::Application(application) => application.details.as_ref().map(|details| details.deserialize()),
-            _ => self.root_failure().and_then(|failure| failure.details().transpose()),
+            _ => self.repr.root_failure().and_then(|failure| failure.details().transpose()),
         };
         details.transpose().map_err(|error| Repr::Payload(error).into())
     }
@@ -160,7 +160,7 @@ impl Error {
             _ => None,
         };
         let failure = own.or_else(|| {
-            self.chain().find_map(|error| match error {
+            self.repr.chain().find_map(|error| match error {
                 IncomingError::Activity(failure) => Some(failure),
                 _ => None,
             })
@@ -175,7 +175,7 @@ impl Error {
             _ => None,
         };
         let failure = own.or_else(|| {
-            self.chain().find_map(|error| match error {
+            self.repr.chain().find_map(|error| match error {
                 IncomingError::ChildWorkflowExecution(failure) => Some(failure),
                 _ => None,
             })
@@ -184,20 +184,15 @@ impl Error {
     }
 
     /// The messages below this one, outermost first.
-    pub fn causes(&self) -> impl Iterator<Item = String> + '_ {
-        let mut last = self.repr.to_string();
-        std::iter::successors(self.repr.source(), |error| (*error).source()).filter_map(move |error| {
-            let message = error.to_string();
-            // Wrappers repeat what they wrap.
-            let repeated = last.ends_with(&message);
-            last.clone_from(&message);
-            (!repeated).then_some(message)
-        })
+    pub fn causes(&self) -> impl Iterator<Item = String> {
+        self.repr.causes().into_iter()
     }
+}
 
+impl Repr {
     /// The wrappers below this one and what they wrap, as they came over the wire.
     fn chain(&self) -> impl Iterator<Item = &IncomingError> {
-        let first = match &*self.repr {
+        let first = match self {
             Repr::Activity(ActivityExecutionError::Failed(failure)) => failure.cause(),
             Repr::Child(ChildWorkflowExecutionError::Failed(failure)) => ChildWorkflowFailureError::cause(failure),
             Repr::Failure(error) => Some(error),
@@ -230,6 +225,36 @@ impl Error {
             IncomingError::Timeout(timeout) => Some(timeout),
             _ => None,
         }
+    }
+
+    /// What it says, with what failed and why in one line.
+    pub(super) fn headline(&self) -> Option<String> {
+        let what = match self {
+            Repr::Activity(ActivityExecutionError::Failed(failure)) => {
+                format!("activity {} failed", failure.activity_type().unwrap_or_default())
+            }
+            Repr::Activity(ActivityExecutionError::Cancelled(_)) => return Some("the activity was cancelled".into()),
+            Repr::Child(ChildWorkflowExecutionError::Failed(failure)) => {
+                format!("child workflow {} failed", failure.workflow_type().unwrap_or_default())
+            }
+            Repr::Failure(_) => return self.root().map(|root| root.failure().message.clone()),
+            _ => return None,
+        };
+        Some(match self.root() {
+            Some(root) => format!("{what}: {}", root.failure().message),
+            None => what,
+        })
+    }
+
+    /// The messages of what caused it, outermost first.
+    fn causes(&self) -> Vec<String> {
+        if self.headline().is_some() {
+            let below =
+                std::iter::successors(self.root().and_then(IncomingError::cause), |error| IncomingError::cause(error));
+            return below.map(|error| error.failure().message.clone()).collect();
+        }
+        let below = std::iter::successors(self.source(), |error| (*error).source());
+        below.map(ToString::to_string).collect()
     }
 }
 

@@ -1,8 +1,7 @@
 //! Activities that a test replaces.
 
-use crate::activity::{self, Definition, Host};
+use crate::activity::{self, Definition, Host, Means};
 use crate::error::Result;
-use crate::payload::Pipeline;
 use crate::value::Arguments;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -41,7 +40,7 @@ impl fmt::Debug for Mock {
 
 /// A replacement whose activity's type is known only to itself.
 trait Registered: Send + Sync {
-    fn register(&self, options: &mut WorkerOptions, pipeline: Option<Pipeline>);
+    fn register(&self, options: &mut WorkerOptions, means: &Means);
 }
 
 struct Replacement<A: Definition> {
@@ -49,8 +48,8 @@ struct Replacement<A: Definition> {
 }
 
 impl<A: Definition> Registered for Replacement<A> {
-    fn register(&self, options: &mut WorkerOptions, pipeline: Option<Pipeline>) {
-        Host::<A>::register_with(options, self.run.clone(), pipeline);
+    fn register(&self, options: &mut WorkerOptions, means: &Means) {
+        Host::<A>::register_with(options, self.run.clone(), means.clone());
     }
 }
 
@@ -72,9 +71,9 @@ impl Mocks {
     }
 
     /// Puts the replacements in the place of what was registered under their names, or beside it.
-    pub(crate) fn register(&self, options: &mut WorkerOptions, pipeline: Option<&Pipeline>) {
+    pub(crate) fn register(&self, options: &mut WorkerOptions, means: &Means) {
         for replacement in self.activities.read().values() {
-            replacement.register(options, pipeline.cloned());
+            replacement.register(options, means);
         }
     }
 }

@@ -77,7 +77,9 @@ pub struct SignalHandler<W: Definition>(Box<dyn FnOnce(This<W>) -> LocalBoxFutur
 
 /// A query with its handler, ready to run.
 #[doc(hidden)]
-pub struct QueryHandler<W: Definition>(Box<dyn FnOnce(&W::State) -> Result<Output>>);
+pub struct QueryHandler<W: Definition>(Read<W::State>);
+
+type Read<S> = Box<dyn FnOnce(&S) -> Result<Output>>;
 
 /// An update with its handler, ready to be checked and to run.
 #[doc(hidden)]

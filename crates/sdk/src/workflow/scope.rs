@@ -42,7 +42,6 @@ impl Scope {
     }
 
     /// A part that is not cancelled with what surrounds it.
-    #[expect(clippy::new_without_default, reason = "it belongs to the code that makes it")]
     pub fn detached() -> Scope {
         Scope { token: SendWrapper::new(WorkflowCancellationToken::new()) }
     }

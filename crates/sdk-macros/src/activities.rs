@@ -1,0 +1,177 @@
+//! `#[activities]` on an `impl`: activities that share the state they are methods of.
+//!
+//! The methods marked `#[activity]` move out of the way, and functions of the same names take their place: they build
+//! calls. Methods without a mark stay what they are.
+
+use crate::activity::{self, OPTIONS};
+use crate::options::Options;
+use crate::signature;
+use crate::workflow_impl::{renamed, type_name};
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+use syn::spanned::Spanned;
+use syn::{Error, FnArg, Ident, ImplItem, ImplItemFn, ItemImpl, Path, Result, Type};
+
+pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> {
+    let options = Options::parse(attribute, &[])?;
+    let item: ItemImpl = syn::parse2(item)?;
+    if let Some(name) = &options.name {
+        return Err(Error::new(name.span(), "names belong to the methods: #[activity(name = \"...\")]"));
+    }
+    if let Some((_, path, _)) = &item.trait_ {
+        return Err(Error::new(path.span(), "activities are an inherent `impl` of the state they share"));
+    }
+    if let Some(generic) = item.generics.params.first() {
+        return Err(Error::new(generic.span(), "an activity has one name and so one type: it cannot be generic"));
+    }
+    let state = type_name(&item.self_ty)?;
+    let krate = options.crate_path;
+    let mut written = Written::default();
+    for item in item.items {
+        match item {
+            ImplItem::Fn(mut method) => {
+                let mark = method.attrs.iter().position(|attribute| {
+                    attribute.path().segments.last().is_some_and(|segment| segment.ident == "activity")
+                });
+                match mark {
+                    Some(at) => {
+                        let mark = method.attrs.remove(at);
+                        let tokens = match mark.meta {
+                            syn::Meta::Path(_) => TokenStream::new(),
+                            syn::Meta::List(list) => list.tokens,
+                            syn::Meta::NameValue(value) => {
+                                return Err(Error::new(value.span(), "write #[activity(name = \"...\")]"));
+                            }
+                        };
+                        written.activity(&krate, &state, tokens, &method)?;
+                    }
+                    None => written.others.push(ImplItem::Fn(method)),
+                }
+            }
+            other => written.others.push(other),
+        }
+    }
+    if written.definitions.is_empty() {
+        return Err(Error::new(state.span(), "there is no method marked #[activity]"));
+    }
+    let Written { others, originals, constructors, definitions, registrations } = written;
+    Ok(quote! {
+        impl #state {
+            #(#others)*
+            #(#constructors)*
+        }
+
+        #[doc(hidden)]
+        impl #state {
+            #(#originals)*
+        }
+
+        #(#definitions)*
+
+        impl #krate::activity::Activities for #state {
+            fn register(state: #krate::private::Arc<Self>, registrar: &mut #krate::activity::Registrar) {
+                #(#registrations)*
+            }
+        }
+    })
+}
+
+#[derive(Default)]
+struct Written {
+    others: Vec<ImplItem>,
+    originals: Vec<TokenStream>,
+    constructors: Vec<TokenStream>,
+    definitions: Vec<TokenStream>,
+    registrations: Vec<TokenStream>,
+}
+
+/// What a method is called on.
+enum Receiver {
+    Shared,
+    Counted,
+    None,
+}
+
+impl Written {
+    fn activity(&mut self, krate: &Path, state: &Ident, attribute: TokenStream, method: &ImplItemFn) -> Result<()> {
+        let mut options = Options::parse(attribute, OPTIONS)?;
+        options.crate_path = krate.clone();
+        let sig = &method.sig;
+        signature::check(sig, activity::WHAT)?;
+        let blocking = options.has("blocking");
+        activity::check_asyncness(sig, blocking)?;
+        let output = signature::output(sig, activity::WHAT)?;
+        let receiver = receiver(method)?;
+        let skipped = usize::from(!matches!(receiver, Receiver::None));
+        let arguments = signature::arguments(sig.inputs.iter().skip(skipped), activity::WHAT)?;
+
+        let (attrs, vis, ident) = (&method.attrs, &method.vis, &sig.ident);
+        let name = options.name.as_ref().map_or_else(|| ident.to_string(), |name| name.value());
+        let hidden = format_ident!("__activity_{ident}");
+        let definition = format_ident!("__{state}_{ident}");
+        let declared = options.build(quote!(#krate::activity::Options));
+        let (args, tuple) = (arguments.tuple_type(), arguments.tuple());
+        let (parameters, passed) = (arguments.parameters(), arguments.passed());
+        let (state_type, call) = match receiver {
+            Receiver::Shared => (quote!(#state), quote!(#state::#hidden(&state, #passed))),
+            Receiver::Counted => (quote!(#state), quote!(#state::#hidden(state, #passed))),
+            Receiver::None => (quote!(()), quote!(#state::#hidden(#passed))),
+        };
+        let body = match blocking {
+            true => quote!(#krate::private::blocking(move || { let _ = &state; #call })),
+            false => quote!(#krate::private::activity(async move { let _ = &state; #call.await })),
+        };
+        let on = match receiver {
+            Receiver::None => quote!(#krate::private::Arc::new(())),
+            _ => quote!(state.clone()),
+        };
+        self.originals.push(renamed(method, &hidden));
+        self.constructors.push(quote! {
+            #(#attrs)*
+            #vis fn #ident(#parameters) -> #krate::activity::Call<#definition> {
+                #krate::activity::Call::new(#tuple)
+            }
+        });
+        // The state may be private, and its functions with it; the definition is only as visible as they are.
+        self.definitions.push(quote! {
+            #[doc(hidden)]
+            #[allow(non_camel_case_types)]
+            #vis struct #definition {}
+
+            impl #krate::activity::Definition for #definition {
+                const NAME: &'static str = #name;
+                type State = #state_type;
+                type Args = #args;
+                type Output = <#output as #krate::error::Fallible>::Ok;
+
+                fn options() -> #krate::activity::Options {
+                    #declared
+                }
+
+                fn run(
+                    state: #krate::private::Arc<Self::State>,
+                    #tuple: Self::Args,
+                ) -> #krate::private::BoxFuture<'static, #krate::Result<Self::Output>> {
+                    #body
+                }
+            }
+        });
+        self.registrations.push(quote!(registrar.add::<#definition>(#on);));
+        Ok(())
+    }
+}
+
+fn receiver(method: &ImplItemFn) -> Result<Receiver> {
+    let Some(FnArg::Receiver(receiver)) = method.sig.inputs.first() else { return Ok(Receiver::None) };
+    if receiver.mutability.is_some() && receiver.reference.is_some() {
+        let message = "many calls run at once on one state: take `&self`, and lock what changes";
+        return Err(Error::new(receiver.span(), message));
+    }
+    match (&receiver.reference, &*receiver.ty) {
+        (Some(_), _) => Ok(Receiver::Shared),
+        (None, Type::Path(path)) if path.path.segments.last().is_some_and(|last| last.ident == "Arc") => {
+            Ok(Receiver::Counted)
+        }
+        _ => Err(Error::new(receiver.span(), "an activity is called on `&self` or `self: Arc<Self>`")),
+    }
+}

@@ -1,0 +1,120 @@
+//! Where activities run: threads of their own, so that one that blocks holds up neither workflows nor the connection
+//! to the server, over which the heartbeats of all the others go.
+//!
+//! Invariants
+//! - No activity code runs on the runtime that the worker was built on (`home`); what must not wait runs only there.
+//! - Dropping the future of an attempt aborts it.
+
+use super::context::{self, Attempt};
+use super::watchdog::Watchdog;
+use crate::error::{Error, Result};
+use crate::workflow::panic_message;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::task::{JoinError, JoinHandle};
+use tracing::Instrument;
+
+/// How a worker runs its activities.
+#[derive(Debug, Clone)]
+pub(crate) struct PoolOptions {
+    /// Threads for async activities; one for each core if nothing is said.
+    pub(crate) threads: Option<usize>,
+    /// Threads for blocking ones, made as they are needed.
+    pub(crate) blocking_threads: usize,
+    /// How long an async activity may hold its thread before it is named.
+    pub(crate) blocked_limit: Duration,
+}
+
+impl Default for PoolOptions {
+    fn default() -> Self {
+        PoolOptions { threads: None, blocking_threads: 100, blocked_limit: Duration::from_secs(1) }
+    }
+}
+
+/// The threads of one worker's activities.
+pub(crate) struct Pool {
+    /// There until it is dropped.
+    runtime: Option<Runtime>,
+    home: Handle,
+    watchdog: Watchdog,
+}
+
+impl Pool {
+    /// Threads beside the current runtime, which becomes their home.
+    pub(crate) fn new(options: &PoolOptions) -> std::io::Result<Pool> {
+        let mut builder = Builder::new_multi_thread();
+        builder.enable_all().thread_name("activity").max_blocking_threads(options.blocking_threads.max(1));
+        if let Some(threads) = options.threads {
+            builder.worker_threads(threads.max(1));
+        }
+        let watchdog = Watchdog::start(options.blocked_limit)?;
+        Ok(Pool { runtime: Some(builder.build()?), home: Handle::current(), watchdog })
+    }
+
+    fn runtime(&self) -> &Runtime {
+        self.runtime.as_ref().expect("it is there until the drop")
+    }
+
+    /// Where heartbeats run, and whatever else must not wait for an activity.
+    pub(crate) fn home(&self) -> &Handle {
+        &self.home
+    }
+
+    /// How often an async activity was found to block its thread.
+    pub(crate) fn blocked(&self) -> u64 {
+        self.watchdog.found()
+    }
+
+    /// Runs an attempt to its end.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        attempt: Arc<Attempt>,
+        work: BoxFuture<'static, Result<T>>,
+    ) -> Result<T> {
+        let name = attempt.info().activity_type.clone();
+        let work = context::within(attempt.clone(), work).boxed();
+        let watched = self.watchdog.watch(attempt.info(), work);
+        let mut task = Aborting(self.runtime().spawn(watched.in_current_span()));
+        (&mut task.0).await.unwrap_or_else(|error| Err(unfinished(&name, error)))
+    }
+
+    /// Runs code that blocks, on a thread that may be blocked.
+    pub(crate) async fn block<T: Send + 'static>(
+        &self,
+        attempt: Arc<Attempt>,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T> {
+        let name = attempt.info().activity_type.clone();
+        let span = tracing::Span::current();
+        let task = self.runtime().spawn_blocking(move || span.in_scope(|| context::within_sync(attempt, work)));
+        task.await.map_err(|error| unfinished(&name, error))
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        // Waiting for threads here would block a runtime, and none of them has anything left to say.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// A task that ends with its owner.
+struct Aborting<T>(JoinHandle<T>);
+
+impl<T> Drop for Aborting<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn unfinished(name: &str, error: JoinError) -> Error {
+    match error.try_into_panic() {
+        Ok(panic) => Error::new(format!("activity {name} panicked: {}", panic_message(&*panic))).with_type("Panic"),
+        Err(_) => Error::new(format!("activity {name} was stopped with its worker")).with_type("WorkerStopped"),
+    }
+}
