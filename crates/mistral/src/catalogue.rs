@@ -26,16 +26,21 @@ use parking_lot::RwLock;
 use serde::Serialize;
 use std::sync::Arc;
 use store::Store;
-use store::row::{Change, Durability, Epoch, RegistryKind, Write};
+use store::row::{Change, Durability, Epoch, RegistryKind, Sequence, Write};
 use tradewind_core::ids::Slot;
+use tradewind_core::time::Timestamp;
 
 /// The catalogue of one server.
 pub struct Catalogue {
+    inner: Arc<Inner>,
+    /// Held across a whole change, so that two changes do not undo each other.
+    writing: Arc<tokio::sync::Mutex<()>>,
+}
+
+struct Inner {
     store: Store,
     epoch: Epoch,
     index: RwLock<Arc<Index>>,
-    /// Held across a whole change, so that two changes do not undo each other.
-    writing: tokio::sync::Mutex<()>,
 }
 
 /// A change in the making: the records as they will be, and the rows to write.
@@ -47,41 +52,51 @@ pub struct Draft {
 impl Catalogue {
     /// Reads what is stored. Writes later carry `epoch`.
     pub fn load(store: Store, epoch: Epoch) -> Result<Catalogue, LoadError> {
-        let index = Index::load(&store)?;
-        Ok(Catalogue { store, epoch, index: RwLock::new(Arc::new(index)), writing: tokio::sync::Mutex::default() })
+        let index = RwLock::new(Arc::new(Index::load(&store)?));
+        Ok(Catalogue { inner: Arc::new(Inner { store, epoch, index }), writing: Arc::default() })
     }
 
     /// Everything, as it is at this moment.
     pub fn index(&self) -> Arc<Index> {
-        self.index.read().clone()
+        self.inner.index.read().clone()
     }
 
     /// Makes a change, and returns once it is durable. An error leaves everything as it was.
     pub async fn change<T>(&self, edit: impl FnOnce(&mut Draft) -> Result<T, Error>) -> Result<T, Error> {
-        let _writing = self.writing.lock().await;
+        let writing = self.writing.clone().lock_owned().await;
         let mut draft = Draft { index: Index::clone(&self.index()), changes: Vec::new() };
         let made = edit(&mut draft)?;
         if draft.changes.is_empty() {
             return Ok(made);
         }
-        let sequence = self.store.submit(self.write(draft.changes), Durability::Durable);
-        self.store.durable(sequence).await?;
-        *self.index.write() = Arc::new(draft.index);
+        let sequence = self.inner.submit(draft.changes, Durability::Durable);
+        let inner = self.inner.clone();
+        // On its own, since a caller may leave: what is written has to be shown, or the next change would be
+        // made from records that are no more.
+        let shown = tokio::spawn(async move {
+            let _writing = writing;
+            inner.store.durable(sequence).await?;
+            *inner.index.write() = Arc::new(draft.index);
+            Ok::<_, store::Error>(())
+        });
+        shown.await.map_err(Error::internal)??;
         Ok(made)
     }
 
     /// Writes down when a worker was last heard of. Nobody waits for it, and nobody is hurt if it is lost.
-    pub fn remember_beat(&self, worker: Worker) {
-        // Someone who is changing the catalogue may be changing this worker; the next beat will do.
+    pub fn remember_beat(&self, key: &WorkerKey, at: Timestamp) {
+        // Someone who is changing the catalogue may be changing this worker; a later beat will do.
         let Ok(_writing) = self.writing.try_lock() else { return };
-        self.store.submit(
-            self.write(vec![put(RegistryKind::Worker, worker.key().to_string(), &worker)]),
-            Durability::Ordered,
-        );
+        if let Some(worker) = self.index().worker(key) {
+            let worker = Worker { last_heartbeat: at, ..Worker::clone(worker) };
+            self.inner.submit(vec![put(RegistryKind::Worker, key.to_string(), &worker)], Durability::Ordered);
+        }
     }
+}
 
-    fn write(&self, changes: Vec<Change>) -> Write {
-        Write { slot: Slot(0), epoch: self.epoch, changes }
+impl Inner {
+    fn submit(&self, changes: Vec<Change>, durability: Durability) -> Sequence {
+        self.store.submit(Write { slot: Slot(0), epoch: self.epoch, changes }, durability)
     }
 }
 

@@ -20,3 +20,6 @@ pub const DESCRIPTION_LENGTH_MAX: usize = 10_000;
 /// Names that workflows cannot have, because paths use them.
 pub const RESERVED_NAMES: &[&str] =
     &["executions", "schedules", "definitions", "internal", "webhooks", "archive", "unarchive"];
+
+/// The same of execution ids.
+pub const RESERVED_EXECUTION_IDS: &[&str] = &["cancel", "register", "search_keys", "terminate"];

@@ -189,6 +189,9 @@ fn checked_id(id: String) -> Result<String, Error> {
         );
         return Err(Error::invalid(place(["body", "execution_id"]), msg));
     }
+    if limits::RESERVED_EXECUTION_IDS.contains(&id.as_str()) {
+        return Err(Error::invalid(place(["body", "execution_id"]), format!("execution_id {id:?} is reserved")));
+    }
     Ok(id)
 }
 
@@ -265,7 +268,7 @@ mod tests {
     #[test]
     fn an_execution_id_is_checked_by_length_and_letters() {
         assert!(checked_id("a-Z_9".into()).is_ok() && checked_id("x".repeat(256)).is_ok());
-        for wrong in ["", "a b", "a/b", "ключ", "a\0", &"x".repeat(257)] {
+        for wrong in ["", "a b", "a/b", "cancel", "ключ", "a\0", &"x".repeat(257)] {
             assert!(checked_id(wrong.into()).is_err(), "{wrong:?}");
         }
     }

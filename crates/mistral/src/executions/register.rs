@@ -3,8 +3,8 @@
 //! Called for every run, however it was started, from a local activity: repeating it changes nothing. A run that
 //! cannot be registered fails, so only one that does not exist is refused.
 //!
-//! A run that continues another, and does not name search keys of its own, has those of the one before: keys belong
-//! to the execution, of which it is the latest run.
+//! A run that continues another has its search keys too, beside its own: keys belong to the execution, of which it is
+//! the latest run. Those of the SDK say what the run before was doing, and stay behind.
 
 use super::{search_keys, view};
 use crate::Platform;
@@ -32,27 +32,30 @@ pub async fn handle(State(platform): State<Platform>, Body(request): Body<Reques
         let msg = "execution_token_hash must be 64 hexadecimal digits";
         Error::invalid(place(["body", "execution_token_hash"]), msg)
     })?;
-    let keys = search_keys::Keys::checked(request.search_key_metadata.unwrap_or_default());
+    let mut keys = search_keys::Keys::checked(request.search_key_metadata.unwrap_or_default());
     let target = Target::execution(platform.namespace, &request.temporal_workflow_id, Some(request.temporal_run_id));
     let snapshot = view::inspect(&platform, target, false).await?;
     let (run, slot) = (snapshot.run, snapshot.slot);
     let continued = Uuid::try_parse(&snapshot.state.start.event.continued_execution_run_id).ok();
     let (namespace, workflow_id) = (platform.namespace, request.temporal_workflow_id.clone());
-    let (known, inherited) = platform
+    let (known, mut present) = platform
         .read(move |store| {
             let known = store.token(run)?;
-            let before = match (known, continued) {
+            let of = match (known, continued) {
                 (None, Some(run_id)) => store.find_run(namespace, &workflow_id, run_id)?,
-                _ => None,
+                _ => Some(run),
             };
-            Ok((known, before.map(|run| store.search_keys(run)).transpose()?.unwrap_or_default()))
+            Ok((known, of.map(|run| store.search_keys(run)).transpose()?.unwrap_or_default()))
         })
         .await?;
+    if known.is_none() {
+        present.retain(|(key, _)| !key.starts_with(search_keys::INTERNAL));
+    }
+    keys.fit(&present.iter().map(|(key, _)| key.clone()).collect());
 
     let put = |(key, value)| Change::PutSearchKey { run, key, value };
-    let mut changes: Vec<_> = inherited.into_iter().map(put).collect();
     let status = keys.status();
-    changes.extend(keys.kept.into_iter().map(put));
+    let mut changes: Vec<_> = present.into_iter().chain(keys.kept).map(put).collect();
     if known != Some(hash) {
         changes.push(Change::PutToken { run, hash });
     }

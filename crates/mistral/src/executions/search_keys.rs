@@ -17,6 +17,9 @@ use store::row::{Change, Durability, Write};
 use tradewind_core::ids::Slot;
 use uuid::Uuid;
 
+/// How the SDK's own keys begin.
+pub const INTERNAL: &str = "internal.";
+
 #[derive(Deserialize)]
 pub struct Upsert {
     #[serde(default)]
@@ -64,7 +67,7 @@ impl Keys {
     }
 
     /// Leaves out new keys for which the execution has no room, beside those that it has.
-    fn fit(&mut self, present: &BTreeSet<String>) {
+    pub fn fit(&mut self, present: &BTreeSet<String>) {
         let mut room = limits::SEARCH_KEYS_MAX.saturating_sub(present.len());
         let mut kept = Vec::with_capacity(self.kept.len());
         for (key, value) in self.kept.drain(..) {

@@ -4,12 +4,11 @@
 //! but RUNNING and COMPLETED as the end.
 
 use crate::Platform;
-use crate::error::{Error, code};
+use crate::error::Error;
 use crate::{payload, time};
 use api::enums::v1::WorkflowExecutionStatus as Status;
 use api::failure::v1::Failure;
 use api::history::v1::history_event::Attributes;
-use axum::http::StatusCode;
 use engine::message::Target;
 use engine::snapshot::Snapshot;
 use serde::Serialize;
@@ -91,19 +90,18 @@ pub async fn inspect(platform: &Platform, target: Target, watch: bool) -> Result
 /// Waits until the run that the target names is closed.
 pub async fn closed(platform: &Platform, target: Target) -> Result<Snapshot, Error> {
     let mut snapshot = inspect(platform, target, true).await?;
-    if !snapshot.state.is_running() {
-        return Ok(snapshot);
-    }
-    let mut progress = snapshot.progress.take().expect("a watched run tells of its progress");
-    tokio::select! {
-        // An error means that the loop let go of the run; what it is then is what the next look says.
-        _ = progress.wait_for(|seen| seen.closed) => {}
-        () = platform.service.shutdown.cancelled() => {
-            let detail = "An error occurred";
-            return Err(Error::new(StatusCode::SERVICE_UNAVAILABLE, code::SCHEDULER, detail));
+    while snapshot.state.is_running() {
+        let mut progress = snapshot.progress.take().expect("a watched run tells of its progress");
+        tokio::select! {
+            // An error means that the loop let go of the run: the next look loads it again.
+            _ = progress.wait_for(|seen| seen.closed) => {}
+            () = platform.service.shutdown.cancelled() => {
+                return Err(server::Error::Unavailable("the server is shutting down".into()).into());
+            }
         }
+        snapshot = inspect(platform, Target::Run { slot: snapshot.slot, run: snapshot.run }, true).await?;
     }
-    inspect(platform, Target::Run { slot: snapshot.slot, run: snapshot.run }, false).await
+    Ok(snapshot)
 }
 
 fn facts(platform: &Platform, state: &MutableState, shown: As) -> Facts {

@@ -4,7 +4,7 @@
 //! is told that there is no such route: an unknown one is refused with 409 and not with 404.
 
 use crate::Platform;
-use crate::catalogue::{Worker, WorkerKey};
+use crate::catalogue::WorkerKey;
 use crate::error::{Error, code};
 use crate::extract::Body;
 use axum::extract::State;
@@ -30,13 +30,13 @@ struct Ref {
 pub async fn handle(State(platform): State<Platform>, Body(request): Body<Request>) -> Result<Json<Value>, Error> {
     let index = platform.index();
     let key = WorkerKey { deployment: request.deployment_name, worker: request.worker_name };
-    let Some(worker) = index.worker(&key) else {
+    if index.worker(&key).is_none() {
         let detail = format!("worker {} of deployment {} is not registered", key.worker, key.deployment);
         return Err(Error::conflict(code::REGISTRATION, detail));
-    };
+    }
     let now = platform.now();
     if platform.liveness.beat(key.clone(), now) {
-        platform.catalogue.remember_beat(Worker { last_heartbeat: now, ..Worker::clone(worker) });
+        platform.catalogue.remember_beat(&key, now);
     }
     let in_force = |named: &Ref| match index.current(&key.deployment, named.workflow_id) {
         Some(current) => named.workflow_registration_id.is_none_or(|id| id == current.id),

@@ -7,10 +7,11 @@ use axum::response::Json;
 use serde_json::{Value, json};
 
 pub async fn handle(State(platform): State<Platform>, headers: HeaderMap) -> Json<Value> {
+    let scheduler_url = scheduler_url(&platform, &headers);
     Json(json!({
-        "scheduler_url": scheduler_url(&platform, &headers),
+        "tls": scheduler_url.starts_with("https://"),
+        "scheduler_url": scheduler_url,
         "namespace": platform.settings.namespace,
-        "tls": false,
         "features": { "upload_graph": null, "events_api_version": null },
     }))
 }

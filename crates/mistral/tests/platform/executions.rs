@@ -293,6 +293,28 @@ async fn search_keys_are_added_changed_and_deleted() {
 }
 
 #[tokio::test]
+async fn a_run_that_continues_another_keeps_its_search_keys() {
+    let mut control = Control::start().await;
+    control.register("demo", "w1").await.ok();
+    let first = control.execute("chain", json!({"execution_id": "c", "input": {"left": 1}})).await.ok();
+    let keys = json!({"customer": "acme", "step": "1", "internal.execution.state": "x"});
+    register(&control, &first["run_id"], keys).await;
+    control.work("demo").await;
+    control.ended("c").await;
+    let second = control.get("/executions/c").await.ok()["run_id"].clone();
+    assert_ne!(second, first["run_id"]);
+    let many: serde_json::Map<_, _> = (0..19).map(|n| (format!("k{n:02}"), json!("v"))).collect();
+    assert_eq!(register(&control, &second, json!({"step": "2"})).await["metadata_status"], "ok");
+    let keys = control.get("/executions/c?include_search_keys=true").await.ok()["search_keys"].clone();
+    assert_eq!(keys, json!({"customer": "acme", "step": "2"}));
+    assert_eq!(
+        register(&control, &second, Value::Object(many)).await["metadata_status"],
+        "partial",
+        "there are twenty in all"
+    );
+}
+
+#[tokio::test]
 async fn what_the_engine_has_not_says_so() {
     let control = Control::start().await;
     let reset = control.post("/executions/w/reset", json!({"event_id": 4})).await;
@@ -300,4 +322,13 @@ async fn what_the_engine_has_not_says_so() {
     let schedules = control.get("/schedules").await;
     assert_eq!(schedules.refused(501, "NOT_AVAILABLE"), "schedules are not available here");
     assert_eq!(control.call("DELETE", "/schedules/s", b"").await.status, 501);
+}
+
+/// Registers a run of the execution `c`.
+async fn register(control: &Control, run_id: &Value, keys: Value) -> Value {
+    let body = json!({
+        "temporal_workflow_id": "c", "temporal_run_id": run_id, "workflow_name": "chain", "task_queue": "demo",
+        "execution_token_hash": "cd".repeat(32), "search_key_metadata": keys,
+    });
+    control.post("/executions/register", body).await.ok()
 }
