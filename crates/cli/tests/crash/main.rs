@@ -13,6 +13,7 @@
 
 mod check;
 mod drain;
+mod events;
 mod kill;
 mod ledger;
 mod program;

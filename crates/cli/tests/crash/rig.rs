@@ -12,6 +12,7 @@ use tempfile::TempDir;
 pub(crate) struct Rig {
     pub(crate) command: ServerCommand,
     pub(crate) options: ClientOptions,
+    http_port: u16,
     log: PathBuf,
     directory: Option<TempDir>,
 }
@@ -29,6 +30,7 @@ impl Rig {
         Rig {
             command: ServerCommand { command, log: Some(log.clone()) },
             options: ClientOptions { address: format!("127.0.0.1:{port}"), ..ClientOptions::default() },
+            http_port,
             log,
             directory: Some(directory),
         }
@@ -36,6 +38,10 @@ impl Rig {
 
     pub(crate) fn client(&self) -> Client {
         Client::new(self.options.clone()).expect("a good address")
+    }
+
+    pub(crate) fn http(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.http_port)
     }
 
     pub(crate) fn spawn(&self) -> ServerProcess {
