@@ -13,8 +13,7 @@ use axum::routing::{get, post};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use store::row::{Change, DocumentKind, Durability, Write};
-use tradewind_core::ids::Slot;
+use store::row::{Change, DocumentKind};
 use uuid::Uuid;
 
 pub fn routes() -> Router<Platform> {
@@ -41,9 +40,7 @@ async fn upload(
     let key = of_workflow(&platform, &workflow, graph.workflow_registration_id)?;
     let bytes = serde_json::to_vec(&graph).expect("a graph came as JSON").into();
     let put = Change::PutDocument { kind: DocumentKind::Graph, key, bytes };
-    let write = Write { slot: Slot(0), epoch: platform.service.engine.shared().epoch, changes: vec![put] };
-    let store = &platform.service.store;
-    store.durable(store.submit(write, Durability::Durable)).await?;
+    platform.write(vec![put]).await?;
     Ok(Json(json!({ "status": "success" })))
 }
 

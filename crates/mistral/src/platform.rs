@@ -9,7 +9,8 @@ use server::{Service, Settings, config};
 use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
-use tradewind_core::ids::NamespaceKey;
+use store::row::{Change, Durability, Write};
+use tradewind_core::ids::{NamespaceKey, Slot};
 use tradewind_core::time::Timestamp;
 use uuid::Uuid;
 
@@ -92,6 +93,17 @@ impl Inner {
     /// The one workspace of this server, and the one customer. Stable for the data directory.
     pub fn workspace_id(&self) -> Uuid {
         self.service.cluster.id
+    }
+
+    /// Writes rows that are not a run's own, all or none, and waits until they are durable.
+    pub async fn write(&self, changes: Vec<Change>) -> Result<(), Error> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let store = &self.service.store;
+        // Such rows have no slot; nothing depends on which one is named.
+        let write = Write { slot: Slot(0), epoch: self.service.engine.shared().epoch, changes };
+        Ok(store.durable(store.submit(write, Durability::Durable)).await?)
     }
 
     /// Reads the store on a thread that may wait.

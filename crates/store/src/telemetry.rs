@@ -85,25 +85,19 @@ pub(crate) fn has_spans(connection: &Connection, trace: &TraceId) -> Result<bool
 
 /// Log records in the order of their times.
 pub(crate) fn logs(connection: &Connection, owner: &LogOwner, range: &LogRange) -> Result<Vec<LogRow>, Error> {
-    let mut conditions: Vec<&str> = Vec::new();
-    let mut values: Vec<&dyn ToSql> = Vec::new();
-    match owner {
+    let (whose, name, more) = match owner {
         LogOwner::Execution { workflow_id, run_id, activity_id } => {
-            conditions.push("workflow_id = ?");
-            values.push(workflow_id);
-            conditions.extend(run_id.is_some().then_some("run_id = ?"));
-            values.extend(run_id.iter().map(|it| it as &dyn ToSql));
-            conditions.extend(activity_id.is_some().then_some("activity_id = ?"));
-            values.extend(activity_id.iter().map(|it| it as &dyn ToSql));
+            ("workflow_id = ?", workflow_id, [("run_id = ?", run_id), ("activity_id = ?", activity_id)])
         }
         LogOwner::Deployment { name, worker, workflow_type } => {
-            conditions.push("deployment = ?");
-            values.push(name);
-            conditions.extend(worker.is_some().then_some("worker = ?"));
-            values.extend(worker.iter().map(|it| it as &dyn ToSql));
-            conditions.extend(workflow_type.is_some().then_some("workflow_type = ?"));
-            values.extend(workflow_type.iter().map(|it| it as &dyn ToSql));
+            ("deployment = ?", name, [("worker = ?", worker), ("workflow_type = ?", workflow_type)])
         }
+    };
+    let mut conditions = vec![whose];
+    let mut values: Vec<&dyn ToSql> = vec![name];
+    for (condition, value) in more {
+        conditions.extend(value.is_some().then_some(condition));
+        values.extend(value.iter().map(|value| value as &dyn ToSql));
     }
     let window = (range.from.map_or(i64::MIN, Timestamp::as_nanos), range.before.map_or(i64::MAX, Timestamp::as_nanos));
     conditions.push("time >= ? AND time < ?");

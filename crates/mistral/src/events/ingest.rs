@@ -20,8 +20,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use store::row::{Change, Durability, NewEvent, Write};
-use tradewind_core::ids::Slot;
+use store::row::{Change, NewEvent};
 use uuid::Uuid;
 
 /// Codes that the worker's package knows.
@@ -160,12 +159,6 @@ async fn accept(platform: &Platform, events: Vec<Incoming>) -> Result<(), Error>
             _ => runs.push((source, vec![row])),
         }
     }
-    if runs.is_empty() {
-        return Ok(());
-    }
     let append = |(source, events): (Arc<Source>, _)| Change::AppendEvents { source: source.log.clone(), events };
-    let changes = runs.into_iter().map(append).collect();
-    let write = Write { slot: Slot(0), epoch: platform.service.engine.shared().epoch, changes };
-    let store = &platform.service.store;
-    Ok(store.durable(store.submit(write, Durability::Durable)).await?)
+    platform.write(runs.into_iter().map(append).collect()).await
 }

@@ -25,13 +25,15 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::time::Duration;
 use store::Store;
-use store::row::{Change, Durability, EventFilter, EventRange, EventSummary, FollowedRow, Follower, NewEvent, Write};
-use tradewind_core::ids::{EventId, RunKey, Slot};
+use store::row::{Change, EventFilter, EventRange, EventSummary, FollowedRow, Follower, NewEvent};
+use tradewind_core::ids::{EventId, RunKey};
 use tradewind_core::time::Timestamp;
 use uuid::Uuid;
 
 const FOLLOWER: Follower = Follower(1);
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Steps dealt with in one write.
 const ROWS_MAX: usize = 64;
 
@@ -64,10 +66,13 @@ pub async fn run(platform: Platform) {
                 continue;
             }
             Ok(None) => {}
-            // The store is at its end, and the process too; the rows are there when it comes back.
+            // The rows stay where they are, for the next try or the next process.
             Err(error) => {
-                tracing::error!("events of runs' lives wait for a restart: {}", error.text());
-                return;
+                tracing::error!("what became of runs is not told yet: {}", error.text());
+                tokio::select! {
+                    () = tokio::time::sleep(RETRY_AFTER) => continue,
+                    () = shutdown.cancelled() => return,
+                }
             }
         }
         tokio::select! {
@@ -96,11 +101,7 @@ async fn tell(platform: &Platform, after: i64) -> Result<Option<i64>, Error> {
             Ok((changes, rows.last().map(|row| row.id)))
         })
         .await?;
-    if !changes.is_empty() {
-        let store = &platform.service.store;
-        let write = Write { slot: Slot(0), epoch: platform.service.engine.shared().epoch, changes };
-        store.durable(store.submit(write, Durability::Durable)).await?;
-    }
+    platform.write(changes).await?;
     Ok(last)
 }
 

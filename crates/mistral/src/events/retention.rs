@@ -5,8 +5,7 @@
 
 use crate::Platform;
 use std::time::Duration;
-use store::row::{Change, Durability, Write};
-use tradewind_core::ids::Slot;
+use store::row::Change;
 use tradewind_core::time::Timestamp;
 
 /// Rows of one slice.
@@ -36,9 +35,7 @@ pub async fn sweep(platform: &Platform) -> Result<usize, crate::Error> {
         if platform.service.shutdown.is_cancelled() {
             break;
         }
-        let write = Write { slot: Slot(0), epoch: platform.service.engine.shared().epoch, changes: vec![slice] };
-        let store = &platform.service.store;
-        store.durable(store.submit(write, Durability::Durable)).await?;
+        platform.write(vec![slice]).await?;
         slices += 1;
         tokio::time::sleep(BETWEEN_SLICES).await;
     }

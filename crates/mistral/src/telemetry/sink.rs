@@ -25,8 +25,7 @@ use prost::Message;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::Read;
-use store::row::{Change, Durability, LogRow, SpansRow, TraceId, Write};
-use tradewind_core::ids::Slot;
+use store::row::{Change, LogRow, SpansRow, TraceId};
 use tradewind_core::time::Timestamp;
 
 /// What a request may have once it is unpacked.
@@ -52,7 +51,7 @@ pub async fn traces(State(platform): State<Platform>, request: Request) -> Resul
         let bytes = TracesData { resource_spans }.encode_to_vec().into();
         Change::PutSpans(SpansRow { trace, received, bytes })
     };
-    keep(&platform, by_trace.into_iter().map(row).collect()).await?;
+    platform.write(by_trace.into_iter().map(row).collect()).await?;
     let partial_success = (rejected > 0).then(|| ExportTracePartialSuccess {
         rejected_spans: rejected,
         error_message: "a trace id has 16 bytes, not all of them zero".into(),
@@ -68,7 +67,7 @@ pub async fn logs(State(platform): State<Platform>, request: Request) -> Result<
     let all = records.len();
     let rows: Vec<Change> = records.into_iter().filter_map(|it| row(it, received)).map(Change::PutLog).collect();
     let rejected = all - rows.len();
-    keep(&platform, rows).await?;
+    platform.write(rows).await?;
     platform.telemetry.logs_arrived.send_modify(|times| *times += 1);
     let partial_success = (rejected > 0).then(|| ExportLogsPartialSuccess {
         rejected_log_records: rejected as i64,
@@ -99,15 +98,6 @@ fn data_points(metric: &Metric) -> usize {
         Some(Data::Summary(it)) => it.data_points.len(),
         None => 0,
     }
-}
-
-async fn keep(platform: &Platform, changes: Vec<Change>) -> Result<(), Error> {
-    if changes.is_empty() {
-        return Ok(());
-    }
-    let store = &platform.service.store;
-    let write = Write { slot: Slot(0), epoch: platform.service.engine.shared().epoch, changes };
-    Ok(store.durable(store.submit(write, Durability::Durable)).await?)
 }
 
 /// Spans of many traces arrive together and are asked for trace by trace.

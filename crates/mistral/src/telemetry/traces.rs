@@ -73,7 +73,7 @@ pub async fn events(
     let internal = query.flag("include_internal_events")?.unwrap_or(false);
     let (execution, trace) = find(&platform, execution).await?;
     let spans = all(spans(&platform, trace).await?);
-    let events = trace_events::of(spans.iter().flat_map(events_of), internal, merge);
+    let events = trace_events::of(&spans, internal, merge);
     Ok(Json(WithTrace { execution, trace: json!({ "events": events }) }))
 }
 
@@ -165,11 +165,6 @@ fn parent(span: &Span) -> Option<&[u8]> {
     Some(span.parent_span_id.as_slice()).filter(|id| id.iter().any(|byte| *byte != 0))
 }
 
-fn events_of(span: &Span) -> impl Iterator<Item = (String, &Event)> {
-    let id = hex(&span.span_id);
-    span.events.iter().enumerate().map(move |(at, event)| (format!("{id}-{at}"), event))
-}
-
 /// The earliest span without a parent, with all others below it. Spans whose parent has not arrived hang on the root.
 fn tree(spans: &[Span]) -> Option<Value> {
     let known: BTreeSet<&[u8]> = spans.iter().map(|span| span.span_id.as_slice()).collect();
@@ -206,7 +201,7 @@ fn node(span: &Span, children: Vec<Value>) -> Value {
         "span_id": hex(&span.span_id), "name": span.name,
         "start_time_unix_nano": span.start_time_unix_nano, "end_time_unix_nano": end,
         "attributes": flat_attributes(&span.attributes),
-        "events": trace_events::of(events_of(span), true, false),
+        "events": trace_events::in_span(span),
         "children": children,
     })
 }

@@ -186,6 +186,26 @@ async fn what_a_crash_interrupted_is_told_once_by_the_next_process() {
 }
 
 #[tokio::test]
+async fn old_events_go_and_their_sequences_with_them() {
+    let clock = server::ambient::Clock::manual(tradewind_core::time::Timestamp::from_secs(1_764_000_000));
+    let platform = Platform::with_clock(|settings| settings.storage.in_memory = true, clock.clone()).await;
+    let run = platform.begin("w").await;
+    for number in 0..3 {
+        platform.tell(run.token(&format!("old-{number}"), "x")).await;
+    }
+    // The settings say thirty days.
+    clock.advance(Duration::from_secs(29 * 24 * 60 * 60));
+    platform.tell(run.token("young", "x")).await;
+    clock.advance(Duration::from_secs(2 * 24 * 60 * 60));
+    platform.sweep().await;
+    platform.tell(run.token("new", "x")).await;
+
+    let mut stream = Stream::open(&platform, "/v1/workflows/events/stream?workflow_exec_id=w").await;
+    let sequences = [stream.data().await, stream.data().await].map(|data| data["broker_sequence"].clone());
+    assert_eq!(sequences, [json!(4), json!(5)]);
+}
+
+#[tokio::test]
 async fn events_go_with_their_run() {
     let platform = Platform::start().await;
     let (run, other) = (platform.begin("w").await, platform.begin("other").await);
