@@ -24,6 +24,7 @@ mod compress;
 mod converter;
 mod encrypt;
 mod error;
+mod kept;
 mod key;
 mod limit;
 mod offload;

@@ -1,15 +1,18 @@
 //! Which payloads go to external storage, and how they come back.
 
+use super::{Error, Payload, Store, kept::Kept, reference::Reference};
 use futures_util::future::try_join_all;
 use prost::Message;
-
-use super::{Error, Payload, Store, reference::Reference};
+use std::sync::Arc;
 
 /// From this size on a payload goes to external storage, unless told otherwise: 256 KiB.
 ///
 /// Well below what a server accepts, because a history holds many payloads, and each workflow task that starts from
 /// the beginning loads them all.
 pub const THRESHOLD_BYTES: usize = 256 * 1024;
+
+/// How much of what was offloaded a process keeps in memory, unless told otherwise: 64 MiB.
+const KEPT_BYTES: usize = 64 * 1024 * 1024;
 
 /// Sends large payloads to a [`Store`], and leaves a reference in their place.
 ///
@@ -34,17 +37,25 @@ pub struct Offload {
     /// Where older references may lead.
     older: Vec<Store>,
     threshold_bytes: usize,
+    kept: Arc<Kept>,
 }
 
 impl Offload {
     /// Offloading to this store.
     pub fn to(store: Store) -> Self {
-        Self { store, older: Vec::new(), threshold_bytes: THRESHOLD_BYTES }
+        Self { store, older: Vec::new(), threshold_bytes: THRESHOLD_BYTES, kept: Arc::new(Kept::new(KEPT_BYTES)) }
     }
 
     /// Offloads payloads of this size and above. With 0, all of them.
     pub fn threshold_bytes(mut self, bytes: usize) -> Self {
         self.threshold_bytes = bytes;
+        self
+    }
+
+    /// Keeps as much of what was read or written in memory, so that replays do not fetch it again. 64 MiB if nothing is
+    /// said; with 0, nothing.
+    pub fn kept_bytes(mut self, bytes: usize) -> Self {
+        self.kept = Arc::new(Kept::new(bytes));
         self
     }
 
@@ -64,7 +75,9 @@ impl Offload {
             if !self.wants(&payload) {
                 return Ok(payload);
             }
-            Ok(self.store.write(&payload).await?.write(&payload))
+            let reference = self.store.write(&payload).await?;
+            self.kept.put(&reference.sha256, &payload);
+            Ok(reference.write(&payload))
         }))
         .await
     }
@@ -75,21 +88,34 @@ impl Offload {
             let Some(reference) = Reference::read(&payload)? else {
                 return Ok(payload);
             };
-            Self::find(offload, &reference)?.read(&reference).await
+            let (offload, store) = Self::find(offload, &reference)?;
+            if let Some(payload) = offload.kept.get(&reference.sha256) {
+                return Ok(payload);
+            }
+            let payload = store.read(&reference).await?;
+            offload.kept.put(&reference.sha256, &payload);
+            Ok(payload)
         }))
         .await
     }
 
-    fn find<'a>(offload: Option<&'a Self>, reference: &Reference) -> Result<&'a Store, Error> {
-        let stores = || offload.into_iter().flat_map(|offload| std::iter::once(&offload.store).chain(&offload.older));
-        stores().find(|store| store.holds(reference)).ok_or_else(|| Error::UnknownStore {
+    fn find<'a>(offload: Option<&'a Self>, reference: &Reference) -> Result<(&'a Self, &'a Store), Error> {
+        let found = offload.and_then(|offload| {
+            let store = offload.stores().find(|store| store.holds(reference))?;
+            Some((offload, store))
+        });
+        found.ok_or_else(|| Error::UnknownStore {
             driver: reference.driver.clone(),
             place: match &reference.bucket {
                 Some(bucket) => format!(" (bucket {bucket})"),
                 None => String::new(),
             },
-            known: stores().map(Store::to_string).collect(),
+            known: offload.into_iter().flat_map(Self::stores).map(Store::to_string).collect(),
         })
+    }
+
+    fn stores(&self) -> impl Iterator<Item = &Store> {
+        std::iter::once(&self.store).chain(&self.older)
     }
 }
 
@@ -100,7 +126,7 @@ mod tests {
     use super::*;
 
     fn offload(path: &Path) -> Offload {
-        Offload::to(Store::directory(path).unwrap()).threshold_bytes(100)
+        Offload::to(Store::directory(path).unwrap()).threshold_bytes(100).kept_bytes(0)
     }
 
     fn of(bytes: usize) -> Payload {
@@ -129,6 +155,15 @@ mod tests {
         object(directory.path());
 
         assert_eq!(Offload::retrieve(Some(&offload), left).await.unwrap(), sent);
+    }
+
+    #[tokio::test]
+    async fn what_was_just_written_is_not_fetched() {
+        let directory = tempfile::tempdir().unwrap();
+        let offload = offload(directory.path()).kept_bytes(10_000);
+        let left = offload.store(vec![of(1000)]).await.unwrap();
+        std::fs::remove_file(object(directory.path())).unwrap();
+        assert_eq!(Offload::retrieve(Some(&offload), left).await.unwrap(), [of(1000)]);
     }
 
     #[tokio::test]
