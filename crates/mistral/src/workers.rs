@@ -1,6 +1,7 @@
 //! What workers tell of themselves: who are you, here I am, I am still here.
 
 mod heartbeat;
+mod identity;
 mod register;
 mod whoami;
 
@@ -13,4 +14,6 @@ pub fn routes() -> Router<Platform> {
         .route("/register", post(register::handle))
         .route("/workers/whoami", get(whoami::handle))
         .route("/workers/heartbeat", post(heartbeat::handle))
+        .route("/workers/executor-identity-token", post(identity::token))
+        .route("/workers/executor-identity", post(identity::of_whom))
 }

@@ -11,22 +11,31 @@
 //! - Without keys a server listens on loopback only, unless it is told by name to do otherwise.
 
 mod key;
+pub mod pass;
 
 pub use key::{ApiKey, BadKey};
 
+use crate::ambient::Clock;
 use crate::config;
 use crate::metrics::Metrics;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use pass::Signer;
 use sha2::{Digest, Sha256};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+use tradewind_core::time::Timestamp;
 
 /// Everybody who may come in.
 #[derive(Clone)]
-pub struct Keys(Arc<[Known]>);
+pub struct Keys(Arc<Inner>);
+
+struct Inner {
+    known: Vec<Known>,
+    signer: Signer,
+}
 
 /// A key as it is remembered: not the key.
 struct Known {
@@ -85,20 +94,26 @@ impl Keys {
         if keys.is_empty() && !ip.is_loopback() && !settings.insecure_no_auth {
             return Err(Error::Open { ip });
         }
-        Ok(Keys(keys.into()))
+        let signer = Signer::new(keys.iter().map(|known| &known.digest));
+        Ok(Keys(Arc::new(Inner { known: keys, signer })))
     }
 
     /// Nobody has to show a key.
     pub fn are_off(&self) -> bool {
-        self.0.is_empty()
+        self.0.known.is_empty()
     }
 
     pub fn count(&self) -> usize {
-        self.0.len()
+        self.0.known.len()
+    }
+
+    /// A bearer that lets its holder in under this name, for [`pass::LIFETIME`].
+    pub fn issue_pass(&self, name: &str, now: Timestamp) -> String {
+        self.0.signer.issue(name, now)
     }
 
     /// Who sends these headers: nobody in particular if keys are off.
-    pub fn admit(&self, headers: &HeaderMap) -> Result<Option<Caller>, Refusal> {
+    pub fn admit(&self, headers: &HeaderMap, now: Timestamp) -> Result<Option<Caller>, Refusal> {
         if self.are_off() {
             return Ok(None);
         }
@@ -108,8 +123,9 @@ impl Keys {
             return Err(Refusal::Malformed);
         }
         let key = bearer(header.as_bytes()).ok_or(Refusal::Malformed)?;
-        let known = self.find(key).ok_or(Refusal::Unknown)?;
-        Ok(Some(Caller { name: known.name.clone() }))
+        let name = self.find(key).map(|known| known.name.clone());
+        let name = name.or_else(|| Some(self.0.signer.check(key, now)?.into()));
+        Ok(Some(Caller { name: name.ok_or(Refusal::Unknown)? }))
     }
 
     /// Looks at every key, found or not.
@@ -117,12 +133,12 @@ impl Keys {
         let digest: [u8; 32] = Sha256::digest(key).into();
         let mut found = Choice::from(0);
         let mut at = 0u64;
-        for (index, known) in self.0.iter().enumerate() {
+        for (index, known) in self.0.known.iter().enumerate() {
             let same = known.digest.ct_eq(&digest);
             at.conditional_assign(&(index as u64), same);
             found |= same;
         }
-        bool::from(found).then(|| &self.0[at as usize])
+        bool::from(found).then(|| &self.0.known[at as usize])
     }
 }
 
@@ -139,16 +155,21 @@ pub(crate) struct Guard {
     keys: Keys,
     door: FrontDoor,
     metrics: Metrics,
+    clock: Clock,
 }
 
 impl Guard {
-    pub(crate) fn new(keys: Keys, door: FrontDoor, metrics: Metrics) -> Guard {
-        Guard { keys, door, metrics }
+    pub(crate) fn new(keys: Keys, door: FrontDoor, metrics: Metrics, clock: Clock) -> Guard {
+        Guard { keys, door, metrics, clock }
+    }
+
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     /// Who asks for `path` with these headers. Those who are turned away are counted.
     pub(crate) fn admit(&self, path: &str, headers: &HeaderMap) -> Result<Option<Caller>, Refusal> {
-        self.keys.admit(headers).inspect_err(|refusal| {
+        self.keys.admit(headers, self.clock.now()).inspect_err(|refusal| {
             self.metrics.refused(self.door);
             tracing::debug!(path, "{refusal}");
         })
@@ -157,7 +178,7 @@ impl Guard {
 
 impl std::fmt::Debug for Keys {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "Keys({})", self.0.len())
+        write!(formatter, "Keys({})", self.count())
     }
 }
 

@@ -45,6 +45,7 @@ async fn admit(State(guard): State<Guard>, mut request: Request, next: Next) -> 
     }
     match guard.admit(request.uri().path(), request.headers()) {
         Ok(caller) => {
+            request.extensions_mut().insert(guard.keys().clone());
             if let Some(caller) = caller {
                 request.extensions_mut().insert(caller);
             }

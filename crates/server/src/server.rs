@@ -90,7 +90,7 @@ impl Server {
             routes = routes.merge(opened.map_err(|reason| StartError::Annex { annex: annex.name, reason })?);
         }
         let checks = Arc::new(Checks::serving().await);
-        let guard = |door| Guard::new(keys.clone(), door, service.metrics.clone());
+        let guard = |door| Guard::new(keys.clone(), door, service.metrics.clone(), service.clock.clone());
         let transport = settings.transport.clone();
         let grpc =
             tokio::spawn(run_grpc(grpc_listener, guard(FrontDoor::Grpc), service.clone(), checks.clone(), transport));

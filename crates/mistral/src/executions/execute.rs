@@ -15,6 +15,7 @@ use api::common::v1::{Header, Memo, WorkflowType};
 use api::enums::v1::{WorkflowIdConflictPolicy, WorkflowIdReusePolicy};
 use api::taskqueue::v1::TaskQueue;
 use api::workflowservice::v1::StartWorkflowExecutionRequest;
+use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Json;
@@ -22,6 +23,7 @@ use engine::message::{Execution, Target};
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
+use server::auth::Caller;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tradewind_core::state::MutableState;
@@ -50,34 +52,41 @@ type Answer = Json<Box<RawValue>>;
 pub async fn by_workflow(
     State(platform): State<Platform>,
     Path(workflow): Path<String>,
+    caller: Option<Extension<Caller>>,
     headers: HeaderMap,
     OptionalBody(request): OptionalBody<Request>,
 ) -> Result<Answer, Error> {
     let deployment = request.deployment_name.as_deref().or(request.task_queue.as_deref());
     let (workflow, registration) = routing::registration(&platform, &workflow, deployment)?;
-    execute(&platform, &workflow, &registration, headers, request).await
+    execute(&platform, &workflow, &registration, caller.as_deref(), headers, request).await
 }
 
 pub async fn by_registration(
     State(platform): State<Platform>,
     Path(registration): Path<Uuid>,
+    caller: Option<Extension<Caller>>,
     headers: HeaderMap,
     OptionalBody(request): OptionalBody<Request>,
 ) -> Result<Answer, Error> {
     let (workflow, registration) = routing::registration_with_id(&platform, registration)?;
-    execute(&platform, &workflow, &registration, headers, request).await
+    execute(&platform, &workflow, &registration, caller.as_deref(), headers, request).await
 }
 
 async fn execute(
     platform: &Platform,
     workflow: &Workflow,
     registration: &Registration,
+    caller: Option<&Caller>,
     headers: HeaderMap,
     request: Request,
 ) -> Result<Answer, Error> {
     let timeout = timeout(&request)?;
     let wait = request.wait_for_result.unwrap_or(false);
-    let start = start_request(platform, workflow, registration, &headers, request)?;
+    let mut start = start_request(platform, workflow, registration, &headers, request)?;
+    if let Some(caller) = caller {
+        // History keeps who started it, for workers that act on that one's behalf.
+        start.identity = caller.name.to_string();
+    }
     let execution_id = start.workflow_id.clone();
     let started = server::handlers::start_workflow_execution::handle(&platform.service, start).await?;
     if !wait {

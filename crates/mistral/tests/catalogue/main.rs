@@ -1,5 +1,6 @@
 //! Workflows, registrations and deployments, as clients find and change them.
 
 mod deployments;
+mod identity;
 mod testkit;
 mod workflows;

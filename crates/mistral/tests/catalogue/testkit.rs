@@ -49,12 +49,17 @@ impl Platform {
         self.server = Some(start(&self.settings).await);
     }
 
-    pub async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> (StatusCode, Value) {
+    pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         let address = self.server.as_ref().expect("it runs").http_address();
-        let mut request = self.http.request(method, format!("http://{address}/v1/workflows{path}"));
-        if let Some(key) = self.key {
-            request = request.bearer_auth(key);
+        let request = self.http.request(method, format!("http://{address}{path}"));
+        match self.key {
+            Some(key) => request.bearer_auth(key),
+            None => request,
         }
+    }
+
+    pub async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> (StatusCode, Value) {
+        let mut request = self.request(method, &format!("/v1/workflows{path}"));
         if let Some(body) = body {
             request = request.json(body);
         }
@@ -108,6 +113,20 @@ impl Platform {
         };
         handlers::start_workflow_execution::handle(service, request).await.expect("it starts");
         workflow_id
+    }
+
+    /// The latest run of an execution, as its worker knows it.
+    pub async fn run_id(&self, workflow_id: &str) -> String {
+        let service = self.server.as_ref().expect("it runs").service();
+        let request = api::workflowservice::v1::DescribeWorkflowExecutionRequest {
+            namespace: self.settings.mistral.namespace.clone(),
+            execution: Some(api::common::v1::WorkflowExecution {
+                workflow_id: workflow_id.into(),
+                run_id: String::new(),
+            }),
+        };
+        let described = handlers::describe_workflow_execution::handle(service, request).await.expect("it is there");
+        described.workflow_execution_info.and_then(|info| info.execution).expect("it has a run").run_id
     }
 
     pub async fn terminate(&self, workflow_id: &str) {

@@ -3,6 +3,7 @@ use http::HeaderValue;
 use std::io::Write;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+const NOW: Timestamp = Timestamp::from_nanos(1_000_000_000_000);
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const ANYWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
@@ -23,10 +24,39 @@ fn two_keys_may_have_one_name_while_they_are_exchanged() {
 }
 
 #[test]
+fn a_pass_lets_its_holder_in_under_another_name_for_a_while() {
+    let held = keys(&["ci s3cret", "0ther"]);
+    let pass = format!("Bearer {}", held.issue_pass("ada", NOW));
+
+    assert_eq!(admitted(&held, &pass).unwrap(), "ada");
+    assert_eq!(admitted_at(&held, &pass, NOW + pass::LIFETIME), Err(Refusal::Unknown));
+    let after_a_restart = keys(&["0ther", "ci s3cret"]);
+    assert_eq!(admitted(&after_a_restart, &pass).unwrap(), "ada");
+    let after_an_exchange = keys(&["ci s3cret", "another"]);
+    assert_eq!(admitted(&after_an_exchange, &pass), Err(Refusal::Unknown));
+}
+
+#[test]
+fn a_pass_that_was_changed_lets_nobody_in() {
+    let keys = keys(&["s3cret"]);
+    let pass = keys.issue_pass("ada", NOW);
+    for at in 0..pass.len() {
+        let mut changed = pass.clone().into_bytes();
+        changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
+        let changed = String::from_utf8(changed).unwrap();
+        assert_eq!(admitted(&keys, &format!("Bearer {changed}")), Err(Refusal::Unknown), "byte {at}");
+    }
+    let (signed, _) = pass.rsplit_once('.').unwrap();
+    for unsigned in [signed.to_owned(), format!("{signed}."), format!("eyJhbGciOiJub25lIn0.{signed}.")] {
+        assert_eq!(admitted(&keys, &format!("Bearer {unsigned}")), Err(Refusal::Unknown), "{unsigned}");
+    }
+}
+
+#[test]
 fn everything_else_stays_outside() {
     let keys = keys(&["s3cret"]);
 
-    assert_eq!(keys.admit(&HeaderMap::new()), Err(Refusal::Missing));
+    assert_eq!(keys.admit(&HeaderMap::new(), NOW), Err(Refusal::Missing));
     for malformed in ["", "s3cret", "Bearer", "Bearer ", "Bearers3cret", "Basic s3cret", "Bearer s3cret s3cret", "é"] {
         assert_eq!(admitted(&keys, malformed), Err(Refusal::Malformed), "{malformed:?}");
     }
@@ -35,13 +65,13 @@ fn everything_else_stays_outside() {
     }
     let mut twice = headers("Bearer s3cret");
     twice.append(AUTHORIZATION, HeaderValue::from_static("Bearer s3cret"));
-    assert_eq!(keys.admit(&twice), Err(Refusal::Malformed), "which of them counts is not for us to guess");
+    assert_eq!(keys.admit(&twice, NOW), Err(Refusal::Malformed), "which of them counts is not for us to guess");
 }
 
 #[test]
 fn without_keys_everybody_comes_in_on_loopback_only() {
     let off = Keys::load(&config::Auth::default(), LOOPBACK).unwrap();
-    assert_eq!(off.admit(&HeaderMap::new()), Ok(None));
+    assert_eq!(off.admit(&HeaderMap::new(), NOW), Ok(None));
     Keys::load(&config::Auth::default(), IpAddr::V6(Ipv6Addr::LOCALHOST)).expect("loopback as well");
 
     let refused = Keys::load(&config::Auth::default(), ANYWHERE).unwrap_err().to_string();
@@ -124,7 +154,11 @@ fn keys(keys: &[&str]) -> Keys {
 }
 
 fn admitted(keys: &Keys, header: &str) -> Result<String, Refusal> {
-    keys.admit(&headers(header)).map(|caller| caller.expect("keys are on").name.to_string())
+    admitted_at(keys, header, NOW)
+}
+
+fn admitted_at(keys: &Keys, header: &str, now: Timestamp) -> Result<String, Refusal> {
+    keys.admit(&headers(header), now).map(|caller| caller.expect("keys are on").name.to_string())
 }
 
 fn headers(authorization: &str) -> HeaderMap {
