@@ -108,8 +108,17 @@ impl Error {
         Error::failed(StatusCode::INTERNAL_SERVER_ERROR, cause)
     }
 
+    /// What waits when the server drains is told to come back.
+    pub fn shutting_down() -> Error {
+        Error::failed(StatusCode::SERVICE_UNAVAILABLE, "the server is shutting down")
+    }
+
     fn failed(status: StatusCode, cause: impl Display) -> Error {
-        tracing::error!(%status, "a request failed: {cause}");
+        match status {
+            StatusCode::INTERNAL_SERVER_ERROR => tracing::error!("a request failed: {cause}"),
+            // It may well succeed when it is tried again.
+            _ => tracing::warn!(%status, "a request failed: {cause}"),
+        }
         Error::new(status, code::SCHEDULER, "An error occurred")
     }
 

@@ -7,7 +7,7 @@ use crate::error::{Error, place};
 use crate::executions::history;
 use crate::executions::view::{self, As, Facts};
 use crate::extract::{Path, Query};
-use crate::{Platform, time};
+use crate::{Platform, limits, time};
 use api::enums::v1::{IndexedValueType, WorkflowExecutionStatus as Status};
 use axum::Router;
 use axum::extract::State;
@@ -160,6 +160,11 @@ fn conditions(index: &Index, query: &Query) -> Result<Option<Vec<Expression>>, E
         let (key, part) = entry.split_once(':').filter(|(key, _)| !key.is_empty()).ok_or_else(|| {
             Error::invalid(place(["query", "search_key"]), format!("search_key={entry:?} must be key:value"))
         })?;
+        let (length, max) = (part.chars().count(), limits::SEARCH_VALUE_LENGTH_MAX);
+        if length > max {
+            let msg = format!("search_key has a value of {length} characters, and no value is longer than {max}");
+            return Err(Error::invalid(place(["query", "search_key"]), msg));
+        }
         conditions.push(Expression::SearchKey { key: key.to_owned(), part: part.to_owned() });
     }
     Ok(Some(conditions))

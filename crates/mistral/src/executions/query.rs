@@ -37,7 +37,10 @@ pub async fn handle(
         ..QueryWorkflowRequest::default()
     };
     let context = Context { deadline: Some(platform.now() + TIMEOUT), client: Client::Sdk };
-    let asked = server::handlers::query_workflow::handle(&platform.service, ask, context);
-    let answered = tokio::time::timeout(TIMEOUT, asked).await.unwrap_or(Err(server::Error::DeadlineExceeded))?;
+    let answered = tokio::select! {
+        answered = server::handlers::query_workflow::handle(&platform.service, ask, context) => answered?,
+        () = tokio::time::sleep(TIMEOUT) => return Err(server::Error::DeadlineExceeded.into()),
+        () = platform.service.shutdown.cancelled() => return Err(Error::shutting_down()),
+    };
     Ok(Json(Answer { query_name, result: payload::read_first(answered.query_result.as_ref()) }))
 }

@@ -95,9 +95,7 @@ pub async fn closed(platform: &Platform, target: Target) -> Result<Snapshot, Err
         tokio::select! {
             // An error means that the loop let go of the run: the next look loads it again.
             _ = progress.wait_for(|seen| seen.closed) => {}
-            () = platform.service.shutdown.cancelled() => {
-                return Err(server::Error::Unavailable("the server is shutting down".into()).into());
-            }
+            () = platform.service.shutdown.cancelled() => return Err(Error::shutting_down()),
         }
         snapshot = inspect(platform, Target::Run { slot: snapshot.slot, run: snapshot.run }, true).await?;
     }

@@ -16,6 +16,7 @@ use prost::{Message as _, Name};
 use serde_json::{Value, json};
 use server::ambient::{Clock, Entropy};
 use server::{Server, Settings};
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -176,22 +177,7 @@ impl Control {
     }
 
     pub async fn call(&self, method: &str, path: &str, body: &[u8]) -> Answer {
-        let mut stream = TcpStream::connect(self.server().http_address()).await.unwrap();
-        let head = format!(
-            "{method} /v1/workflows{path} HTTP/1.1\r\nhost: here:1\r\nconnection: close\r\n\
-             content-type: application/json\r\ncontent-length: {}\r\n\r\n",
-            body.len()
-        );
-        stream.write_all(head.as_bytes()).await.unwrap();
-        // A server that refuses early may stop reading.
-        let _ = stream.write_all(body).await;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).await.unwrap();
-        let answer = String::from_utf8(answer).expect("answers are text");
-        let (head, body) = answer.split_once("\r\n\r\n").expect("a whole answer");
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status line");
-        let body = if body.is_empty() { Value::Null } else { serde_json::from_str(body).expect("a body of JSON") };
-        Answer { status, body }
+        call(self.server().http_address(), method, path, body).await
     }
 
     pub async fn rpc(&self) -> WorkflowServiceClient<Channel> {
@@ -245,6 +231,26 @@ impl Control {
             }
         }));
     }
+}
+
+/// One request on a connection of its own.
+pub async fn call(address: SocketAddr, method: &str, path: &str, body: &[u8]) -> Answer {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "{method} /v1/workflows{path} HTTP/1.1\r\nhost: here:1\r\nconnection: close\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    // A server that refuses early may stop reading.
+    let _ = stream.write_all(body).await;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    let answer = String::from_utf8(answer).expect("answers are text");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a whole answer");
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status line");
+    let body = if body.is_empty() { Value::Null } else { serde_json::from_str(body).expect("a body of JSON") };
+    Answer { status, body }
 }
 
 async fn serve(settings: &Settings, clock: &Clock) -> Server {

@@ -1,6 +1,6 @@
 //! Executions from their start to their end.
 
-use crate::control::{Control, input};
+use crate::control::{Control, call, input};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -312,6 +312,20 @@ async fn a_run_that_continues_another_keeps_its_search_keys() {
         "partial",
         "there are twenty in all"
     );
+}
+
+#[tokio::test]
+async fn who_waits_is_told_to_come_back_when_the_server_stops() {
+    let mut control = Control::working().await;
+    control.execute("waiter", json!({"execution_id": "w"})).await.ok();
+    let wait = json!({"execution_id": "x", "wait_for_result": true});
+    let address = control.server().http_address();
+    let waiting =
+        tokio::spawn(async move { call(address, "POST", "/waiter/execute", wait.to_string().as_bytes()).await });
+    control.until(|| control.get("/executions/x"), |seen| seen.status == 200).await;
+    control.restart().await;
+    assert_eq!(waiting.await.unwrap().refused(503, "WF_1103"), "An error occurred");
+    assert_eq!(control.get("/executions/x").await.ok()["status"], "RUNNING");
 }
 
 #[tokio::test]

@@ -56,6 +56,9 @@ async fn runs_are_found_by_search_keys() {
     assert_eq!(malformed, "query.search_key: search_key=\"customer\" must be key:value");
     let many = "search_key=a:b&".repeat(4);
     assert!(control.get(&format!("/runs?{many}")).await.refused(422, "WF_1001").contains("3 at most"));
+    let long = control.get(&format!("/runs?search_key=a:{}", "%25".repeat(8_193))).await.refused(422, "WF_1001");
+    assert!(long.contains("8193") && long.contains("8192"), "{long}");
+    assert_eq!(find(&format!("search_key=a:{}", "%25".repeat(8_192))).await, [""; 0]);
 }
 
 #[tokio::test]
