@@ -105,6 +105,7 @@ impl Written {
         let skipped = usize::from(!matches!(receiver, Receiver::None));
         let arguments = signature::arguments(sig.inputs.iter().skip(skipped), activity::WHAT)?;
 
+        let (ok, checked) = (signature::ok(&output, krate), arguments.checked(krate));
         let (attrs, vis, ident) = (&method.attrs, &method.vis, &sig.ident);
         let name = options.name.as_ref().map_or_else(|| ident.to_string(), |name| name.value());
         let hidden = format_ident!("__activity_{ident}");
@@ -128,21 +129,24 @@ impl Written {
         self.originals.push(renamed(method, &hidden));
         self.constructors.push(quote! {
             #(#attrs)*
+            #[allow(private_interfaces)]
             #vis fn #ident(#parameters) -> #krate::activity::Call<#definition> {
                 #krate::activity::Call::new(#tuple)
             }
         });
-        // The state may be private, and its functions with it; the definition is only as visible as they are.
+        // Private, since the state may be: a public definition could not name it. Nobody has to name the definition.
         self.definitions.push(quote! {
             #[doc(hidden)]
             #[allow(non_camel_case_types)]
-            #vis struct #definition {}
+            struct #definition {}
+
+            #checked
 
             impl #krate::activity::Definition for #definition {
                 const NAME: &'static str = #name;
                 type State = #state_type;
                 type Args = #args;
-                type Output = <#output as #krate::error::Fallible>::Ok;
+                type Output = #ok;
 
                 fn options() -> #krate::activity::Options {
                     #declared
@@ -165,13 +169,13 @@ fn receiver(method: &ImplItemFn) -> Result<Receiver> {
     let Some(FnArg::Receiver(receiver)) = method.sig.inputs.first() else { return Ok(Receiver::None) };
     if receiver.mutability.is_some() && receiver.reference.is_some() {
         let message = "many calls run at once on one state: take `&self`, and lock what changes";
-        return Err(Error::new(receiver.span(), message));
+        return Err(Error::new_spanned(receiver, message));
     }
     match (&receiver.reference, &*receiver.ty) {
         (Some(_), _) => Ok(Receiver::Shared),
         (None, Type::Path(path)) if path.path.segments.last().is_some_and(|last| last.ident == "Arc") => {
             Ok(Receiver::Counted)
         }
-        _ => Err(Error::new(receiver.span(), "an activity is called on `&self` or `self: Arc<Self>`")),
+        _ => Err(Error::new_spanned(receiver, "an activity is called on `&self` or `self: Arc<Self>`")),
     }
 }

@@ -39,6 +39,7 @@ pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> 
     let arguments = signature::arguments(sig.inputs.iter(), WHAT)?;
 
     let krate = &options.crate_path;
+    let (ok, checked) = (signature::ok(&output, krate), arguments.checked(krate));
     let ident = &sig.ident;
     let name = options.name.as_ref().map_or_else(|| ident.to_string(), |name| name.value());
     let declared = options.build(quote!(#krate::activity::Options));
@@ -59,7 +60,7 @@ pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> 
             const NAME: &'static str = #name;
             type State = ();
             type Args = #args;
-            type Output = <#output as #krate::error::Fallible>::Ok;
+            type Output = #ok;
 
             fn options() -> #krate::activity::Options {
                 #declared
@@ -73,6 +74,8 @@ pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> 
                 #run
             }
         }
+
+        #checked
 
         #(#attrs)*
         #vis fn #ident(#parameters) -> #krate::activity::Call<#ident> {

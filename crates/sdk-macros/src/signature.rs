@@ -1,9 +1,9 @@
 //! What a function must look like so that its calls can be recorded.
 
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
+use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Error, FnArg, Ident, Pat, Result, ReturnType, Signature, Type};
+use syn::{Error, FnArg, Ident, Pat, Path, Result, ReturnType, Signature, Type};
 
 /// As many as the SDK's tuples have places.
 const ARGUMENTS_MAX: usize = 8;
@@ -35,6 +35,12 @@ impl Arguments {
     pub fn parameters(&self) -> TokenStream {
         let (names, types) = (&self.names, &self.types);
         quote!(#(#names: #types),*)
+    }
+
+    /// Makes the compiler complain about what cannot be an argument where it stands.
+    pub fn checked(&self, krate: &Path) -> TokenStream {
+        let checks = self.types.iter().map(|of| quote_spanned!(of.span()=> #krate::private::value::<#of>();));
+        quote!(const _: fn() = || { #(#checks)* };)
     }
 
     /// As what a function is called with.
@@ -84,6 +90,11 @@ pub fn output(signature: &Signature, what: &str) -> Result<Type> {
     }
 }
 
+/// What is in the result that is returned, or a complaint of the compiler where the type stands.
+pub fn ok(output: &Type, krate: &Path) -> TokenStream {
+    quote_spanned!(output.span()=> <#output as #krate::error::Fallible>::Ok)
+}
+
 /// The arguments without a receiver.
 pub fn arguments<'a>(inputs: impl Iterator<Item = &'a FnArg>, what: &str) -> Result<Arguments> {
     let mut arguments = Arguments { names: Vec::new(), types: Vec::new() };
@@ -92,7 +103,7 @@ pub fn arguments<'a>(inputs: impl Iterator<Item = &'a FnArg>, what: &str) -> Res
             FnArg::Typed(typed) => typed,
             FnArg::Receiver(receiver) => {
                 let message = format!("{what} outside an `impl` has no `self`");
-                return Err(Error::new(receiver.span(), message));
+                return Err(Error::new_spanned(receiver, message));
             }
         };
         match &*typed.ty {
@@ -100,17 +111,17 @@ pub fn arguments<'a>(inputs: impl Iterator<Item = &'a FnArg>, what: &str) -> Res
                 let message = format!(
                     "arguments of {what} are recorded, so they own their data: use an owned type (`String`, not `&str`)"
                 );
-                return Err(Error::new(reference.span(), message));
+                return Err(Error::new_spanned(reference, message));
             }
             Type::ImplTrait(generic) => {
                 let message = format!("arguments of {what} are recorded: name their type");
-                return Err(Error::new(generic.span(), message));
+                return Err(Error::new_spanned(generic, message));
             }
             _ => {}
         }
         if arguments.names.len() == ARGUMENTS_MAX {
             let message = format!("{what} has at most {ARGUMENTS_MAX} arguments: put them into a struct");
-            return Err(Error::new(typed.span(), message));
+            return Err(Error::new_spanned(typed, message));
         }
         arguments.names.push(match &*typed.pat {
             Pat::Ident(name) => name.ident.clone(),

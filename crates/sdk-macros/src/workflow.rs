@@ -6,7 +6,6 @@ use crate::signature;
 use crate::workflow_impl;
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
-use syn::spanned::Spanned;
 use syn::{Error, Item, ItemFn, Result};
 
 pub const OPTIONS: &[(&str, Shape)] = &[
@@ -28,7 +27,7 @@ pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> 
     match syn::parse2(item)? {
         Item::Fn(function) => of_function(attribute, function),
         Item::Impl(item) => workflow_impl::expand(attribute, item),
-        other => Err(Error::new(other.span(), "#[workflow] goes on an async function, or on the `impl` of its state")),
+        other => Err(Error::new_spanned(other, "#[workflow] goes on an async function, or on the `impl` of its state")),
     }
 }
 
@@ -41,6 +40,7 @@ fn of_function(attribute: TokenStream, function: ItemFn) -> Result<TokenStream> 
     let arguments = signature::arguments(sig.inputs.iter(), WHAT)?;
 
     let krate = &options.crate_path;
+    let (ok, checked) = (signature::ok(&output, krate), arguments.checked(krate));
     let ident = &sig.ident;
     let name = options.name.as_ref().map_or_else(|| ident.to_string(), |name| name.value());
     let declared = options.build(quote!(#krate::workflow::Options));
@@ -57,7 +57,7 @@ fn of_function(attribute: TokenStream, function: ItemFn) -> Result<TokenStream> 
             const NAME: &'static str = #name;
             type State = ();
             type Args = #args;
-            type Output = <#output as #krate::error::Fallible>::Ok;
+            type Output = #ok;
 
             fn options() -> #krate::workflow::Options {
                 #declared
@@ -73,6 +73,8 @@ fn of_function(attribute: TokenStream, function: ItemFn) -> Result<TokenStream> 
                 #krate::private::workflow(#hidden(#passed))
             }
         }
+
+        #checked
 
         #(#attrs)*
         #vis fn #ident(#parameters) -> #krate::workflow::Call<#ident> {

@@ -71,6 +71,7 @@ pub fn expand(attribute: TokenStream, item: ItemImpl) -> Result<TokenStream> {
     let declared = options.build(quote!(#krate::workflow::Options));
     let Entrypoint { original, hidden, constructor, arguments, output, this } = entrypoint;
     let (args, tuple, passed) = (arguments.tuple_type(), arguments.tuple(), arguments.passed());
+    let (ok, checked) = (signature::ok(&output, &krate), arguments.checked(&krate));
     let this = this.then(|| quote!(this,));
     let Init { takes_args, make, original: init_method } = init;
     let kept = marked.iter().filter(|one| one.role == Role::Validator).map(|one| &one.method);
@@ -91,11 +92,13 @@ pub fn expand(attribute: TokenStream, item: ItemImpl) -> Result<TokenStream> {
             #(#originals)*
         }
 
+        #checked
+
         impl #krate::workflow::Definition for #state {
             const NAME: &'static str = #name;
             type State = Self;
             type Args = #args;
-            type Output = <#output as #krate::error::Fallible>::Ok;
+            type Output = #ok;
 
             fn options() -> #krate::workflow::Options {
                 #declared
@@ -188,7 +191,7 @@ fn mark(method: &ImplItemFn) -> Result<Option<(usize, Role)>> {
     for (at, attribute) in method.attrs.iter().enumerate() {
         let Some((_, role)) = ROLES.iter().find(|(name, _)| is(attribute.path(), name)) else { continue };
         if found.is_some() {
-            return Err(Error::new(attribute.span(), "a method has one role: this is its second"));
+            return Err(Error::new_spanned(attribute, "a method has one role: this is its second"));
         }
         found = Some((at, *role));
     }
@@ -203,7 +206,7 @@ fn only(marked: &[Marked], role: Role) -> Result<Option<&Marked>> {
     let mut of_role = marked.iter().filter(|one| one.role == role);
     let first = of_role.next();
     match of_role.next() {
-        Some(second) => Err(Error::new(second.mark.span(), "there is one already")),
+        Some(second) => Err(Error::new_spanned(&second.mark, "there is one already")),
         None => Ok(first),
     }
 }
@@ -257,7 +260,7 @@ fn init<'a>(marked: Option<&'a Marked>, state: &Ident) -> Result<Init<'a>> {
         return Err(Error::new(asyncness.span(), "the state is made at once: #[init] is not `async`"));
     }
     if let Some(FnArg::Receiver(receiver)) = sig.inputs.first() {
-        return Err(Error::new(receiver.span(), "#[init] makes the state: it has no `self` yet"));
+        return Err(Error::new_spanned(receiver, "#[init] makes the state: it has no `self` yet"));
     }
     if matches!(sig.output, ReturnType::Default) {
         return Err(Error::new(sig.ident.span(), "#[init] returns `Self`"));
@@ -485,7 +488,7 @@ fn shared_self<'a>(method: &'a ImplItemFn, rule: &str) -> Result<Vec<&'a FnArg>>
         Some(FnArg::Receiver(receiver)) if receiver.reference.is_some() && receiver.mutability.is_none() => {
             Ok(method.sig.inputs.iter().skip(1).collect())
         }
-        Some(first) => Err(Error::new(first.span(), rule)),
+        Some(first) => Err(Error::new_spanned(first, rule)),
         None => Err(Error::new(method.sig.ident.span(), rule)),
     }
 }
@@ -495,7 +498,7 @@ fn mutable_self<'a>(method: &'a ImplItemFn, rule: &str) -> Result<Vec<&'a FnArg>
         Some(FnArg::Receiver(receiver)) if receiver.reference.is_some() && receiver.mutability.is_some() => {
             Ok(method.sig.inputs.iter().skip(1).collect())
         }
-        Some(first) => Err(Error::new(first.span(), rule)),
+        Some(first) => Err(Error::new_spanned(first, rule)),
         None => Err(Error::new(method.sig.ident.span(), rule)),
     }
 }
@@ -503,8 +506,8 @@ fn mutable_self<'a>(method: &'a ImplItemFn, rule: &str) -> Result<Vec<&'a FnArg>
 /// Whether the first argument is `this: This<Self>`, and the others.
 fn this_and_rest(inputs: Vec<&FnArg>) -> Result<(bool, Vec<&FnArg>)> {
     match inputs.first() {
-        Some(FnArg::Receiver(receiver)) => Err(Error::new(
-            receiver.span(),
+        Some(FnArg::Receiver(receiver)) => Err(Error::new_spanned(
+            receiver,
             "`self` cannot be held across awaits, when other handlers change it: take `this: This<Self>`",
         )),
         Some(FnArg::Typed(first)) => match &*first.ty {

@@ -43,7 +43,6 @@ struct Shared {
     /// The stages of its data converter, if they are ours.
     pipeline: Option<Pipeline>,
     /// Kept, because the endpoint ends with the last of them.
-    #[expect(dead_code, reason = "it is held, not read")]
     metrics: Option<Metrics>,
     /// The queue of the worker in this process that runs a workflow: where to start it unless something else is said.
     queues: RwLock<HashMap<String, String>>,
@@ -132,6 +131,10 @@ impl Client {
     /// What a test has put in the place of activities.
     pub(crate) fn mocks(&self) -> &Mocks {
         &self.shared.mocks
+    }
+
+    pub(crate) fn metrics(&self) -> Option<&Metrics> {
+        self.shared.metrics.as_ref()
     }
 
     pub(crate) fn runtime(&self) -> &Runtime {

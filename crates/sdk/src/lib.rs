@@ -46,7 +46,134 @@ pub mod workflow;
 pub use client::{Client, ClientError, WorkflowHandle};
 pub use error::{Error, Result};
 pub use replay::{Divergence, Replay, ReplayError, replay};
-pub use sdk_macros::{activities, activity, workflow};
+/// Makes an activity of an async function, or with `blocking` of a plain one.
+///
+/// The function of that name then builds a [call](activity::Call): awaited inside a workflow it schedules the activity,
+/// elsewhere it runs the function.
+///
+/// | option | value | if it is left out |
+/// |---|---|---|
+/// | `name` | text | the function's name |
+/// | `start_to_close_timeout` | duration | five minutes, unless `schedule_to_close_timeout` is set |
+/// | `schedule_to_close_timeout` | duration | no limit |
+/// | `schedule_to_start_timeout` | duration | no limit |
+/// | `heartbeat_timeout` | duration | no heartbeats expected |
+/// | `max_attempts` | number | no limit |
+/// | `initial_interval` | duration | one second |
+/// | `maximum_interval` | duration | a hundred times the first |
+/// | `backoff_coefficient` | number | 2 |
+/// | `non_retryable_errors` | list of [failure types](Error::failure_type) | every failure is retried |
+/// | `task_queue` | text | the workflow's own |
+/// | `rate_limit` | starts per second, over all workers | no limit |
+/// | `local` | | it is a task of its own on the server |
+/// | `blocking` | | it is async |
+/// | `priority`, `cancellation` | expression | the defaults of [`activity::Options`] |
+/// | `summary` | text | none |
+///
+/// Durations are text such as `"90s"` or `"1h30m"`, checked as the code is compiled, or expressions of the type
+/// [`Duration`](std::time::Duration). The arguments, at most eight, own their data, and are recorded one by one, as the
+/// official SDKs of other languages do. Each call can [change](activity::Call::with) what is said here.
+///
+/// ```
+/// use tradewind::prelude::*;
+///
+/// #[activity(start_to_close_timeout = "5m", max_attempts = 3, backoff_coefficient = 1.5)]
+/// async fn fetch(url: String) -> Result<String> {
+///     Ok(url)                                            // any library, any IO
+/// }
+///
+/// #[activity(blocking, start_to_close_timeout = "1h")]
+/// fn compress(path: String) -> Result<u64> {
+///     Ok(std::fs::metadata(path)?.len())                 // on a thread that may be blocked
+/// }
+/// ```
+pub use sdk_macros::activity;
+
+/// Makes activities of the methods marked `#[activity]`: they share the state they are registered with.
+///
+/// ```
+/// use tradewind::prelude::*;
+///
+/// struct Mailer {
+///     sender: String,
+/// }
+///
+/// #[activities]
+/// impl Mailer {
+///     #[activity(max_attempts = 5)]
+///     async fn send(&self, to: String) -> Result<String> {
+///         Ok(format!("{} to {to}", self.sender))
+///     }
+/// }
+///
+/// #[workflow]
+/// async fn welcome(who: String) -> Result<String> {
+///     Mailer::send(who).await                            // on the worker's Mailer
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<()> {
+/// // In a worker: .activities(Mailer { sender: "us".into() }). In a test:
+/// let mailer = Mailer { sender: "test".into() };
+/// assert_eq!(Mailer::send("ann".into()).on(mailer).await?, "test to ann");
+/// # Ok(()) }
+/// ```
+pub use sdk_macros::activities;
+
+/// Makes a workflow of an async function, or of the `impl` of its state.
+///
+/// The function of that name, or of the entrypoint's, then builds a [call](workflow::Call) for a client to start, or for
+/// another workflow to await as a child. Marked methods of an `impl` become functions that build messages:
+///
+/// | mark | on | takes |
+/// |---|---|---|
+/// | `#[entrypoint]` | the async method that runs from the start | `this: This<Self>` if it wants the state |
+/// | `#[init]` | a function that makes the state, instead of `Default` | the entrypoint's arguments, or none |
+/// | `#[signal]` | what changes the state without an answer | `&mut self`, or `this: This<Self>` if it is async |
+/// | `#[query]` | what looks | `&self` |
+/// | `#[update]` | what changes the state and answers | `&mut self`, or `this: This<Self>` if it is async |
+/// | `#[validator(update)]` | what may refuse an update | `&self` and references to the update's arguments |
+///
+/// Options: `name`, `task_queue`, `execution_timeout`, `run_timeout`, `task_timeout`, `cron_schedule`, `retry_policy`,
+/// `priority`, `parent_close_policy`, `cancellation`, `summary`; see [`workflow::Options`]. Signals, queries and updates
+/// take a `name`.
+///
+/// A workflow that returns an error has failed. One that panics has not: its task is tried again, for the code to be mended.
+///
+/// ```
+/// use tradewind::prelude::*;
+///
+/// #[derive(Default)]
+/// struct Approval {
+///     by: Option<String>,
+/// }
+///
+/// #[workflow(name = "approval", execution_timeout = "30d")]
+/// impl Approval {
+///     #[entrypoint]
+///     async fn run(this: This<Self>, document: String) -> Result<String> {
+///         this.wait_for(|approval| approval.by.is_some()).await?;
+///         Ok(format!("{document}: {:?}", this.read(|approval| approval.by.clone())))
+///     }
+///
+///     #[signal]
+///     fn approve(&mut self, by: String) {
+///         self.by = Some(by);
+///     }
+///
+///     #[query]
+///     fn is_approved(&self) -> bool {
+///         self.by.is_some()
+///     }
+/// }
+///
+/// # async fn talk(client: Client) -> Result<()> {
+/// let approval = client.start(Approval::run("plan".into())).id("plan-1").task_queue("desk").await?;
+/// approval.signal(Approval::approve("ann".into())).await?;
+/// assert!(approval.query(Approval::is_approved()).await?);
+/// # Ok(()) }
+/// ```
+pub use sdk_macros::workflow;
 pub use tradewind::{ADDRESS_VARIABLE, Tradewind, TradewindError};
 pub use worker::{Worker, WorkerError};
 
@@ -71,6 +198,9 @@ pub mod private {
 
     /// A handler with its arguments, or why they are not what it takes.
     pub type Decoded<T> = std::result::Result<T, temporalio_common::data_converters::PayloadConversionError>;
+
+    /// Holds for what can be an argument.
+    pub fn value<T: crate::value::Value>() {}
 
     /// The future of an activity's function.
     pub fn activity<F>(work: F) -> BoxFuture<'static, Result<<F::Output as Fallible>::Ok>>

@@ -14,6 +14,7 @@ use crate::activity::Pool;
 use crate::client::Client;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -33,7 +34,12 @@ pub struct Worker {
     /// One for the queue, and one for each activity with a queue of its own.
     parts: Vec<temporalio_sdk::Worker>,
     pool: Arc<Pool>,
+    /// How long activities may go on after the signal to stop.
+    grace: Duration,
 }
+
+/// How long activities may clean up after they were asked to stop.
+const CLEAN_UP: Duration = Duration::from_secs(5);
 
 impl Worker {
     /// Describes a worker for a task queue.
@@ -72,11 +78,22 @@ impl Worker {
         };
         // One part that ended, for whatever reason, takes the others along.
         stop.now();
-        let mut outcome = first.unwrap_or(Ok(()));
-        while let Some(ended) = running.next().await {
-            outcome = outcome.and(ended);
+        let rest = async {
+            let mut outcome = first.unwrap_or(Ok(()));
+            while let Some(ended) = running.next().await {
+                outcome = outcome.and(ended);
+            }
+            outcome
+        };
+        let out_of_patience = async {
+            tokio::time::sleep(self.grace + CLEAN_UP).await;
+            self.pool.drop_all();
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            outcome = rest => outcome,
+            () = out_of_patience => unreachable!("it waits for ever"),
         }
-        outcome
     }
 }
 

@@ -40,6 +40,21 @@ pub use options::{Options, ParentClosePolicy};
 pub use random::{Random, random, uuid};
 pub use saga::{Saga, saga};
 pub use scope::{Scope, Scoped, cancellation_reason, cancelled, detached, is_cancelled};
+/// Waits for the first of several futures, looked at in the order written, and runs the code beside it. The others are
+/// dropped before that, and so cancelled.
+///
+/// ```
+/// # use tradewind::prelude::*;
+/// # use std::time::Duration;
+/// # #[activity] async fn answer() -> Result<u32> { Ok(42) }
+/// #[workflow]
+/// async fn in_time() -> Result<Option<u32>> {
+///     workflow::select! {
+///         found = answer() => Ok(Some(found?)),
+///         _ = workflow::sleep(Duration::from_secs(60)) => Ok(None),
+///     }
+/// }
+/// ```
 pub use sdk_macros::select;
 pub use this::This;
 pub use time::{Sleep, now, sleep};

@@ -3,11 +3,13 @@
 //!
 //! Invariants
 //! - No activity code runs on the runtime that the worker was built on (`home`); what must not wait runs only there.
-//! - Dropping the future of an attempt aborts it.
+//! - Dropping the future of an attempt aborts it, and so does its time running out: the server has then given the task
+//!   to somebody else, or will not.
 
-use super::context::{self, Attempt};
+use super::context::{self, Attempt, Info};
 use super::watchdog::Watchdog;
 use crate::error::{Error, Result};
+use crate::telemetry::BlockedActivities;
 use crate::workflow::panic_message;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -15,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::{JoinError, JoinHandle};
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 /// How a worker runs its activities.
@@ -40,18 +43,21 @@ pub(crate) struct Pool {
     runtime: Option<Runtime>,
     home: Handle,
     watchdog: Watchdog,
+    /// No attempt goes on after this.
+    over: CancellationToken,
 }
 
 impl Pool {
     /// Threads beside the current runtime, which becomes their home.
-    pub(crate) fn new(options: &PoolOptions) -> std::io::Result<Pool> {
+    pub(crate) fn new(options: &PoolOptions, metric: Option<BlockedActivities>) -> std::io::Result<Pool> {
         let mut builder = Builder::new_multi_thread();
         builder.enable_all().thread_name("activity").max_blocking_threads(options.blocking_threads.max(1));
         if let Some(threads) = options.threads {
             builder.worker_threads(threads.max(1));
         }
-        let watchdog = Watchdog::start(options.blocked_limit)?;
-        Ok(Pool { runtime: Some(builder.build()?), home: Handle::current(), watchdog })
+        let watchdog = Watchdog::start(options.blocked_limit, metric)?;
+        let over = CancellationToken::new();
+        Ok(Pool { runtime: Some(builder.build()?), home: Handle::current(), watchdog, over })
     }
 
     fn runtime(&self) -> &Runtime {
@@ -75,10 +81,23 @@ impl Pool {
         work: BoxFuture<'static, Result<T>>,
     ) -> Result<T> {
         let name = attempt.info().activity_type.clone();
+        let limit = time_limit(attempt.info());
         let work = context::within(attempt.clone(), work).boxed();
         let watched = self.watchdog.watch(attempt.info(), work);
         let mut task = Aborting(self.runtime().spawn(watched.in_current_span()));
-        (&mut task.0).await.unwrap_or_else(|error| Err(unfinished(&name, error)))
+        tokio::select! {
+            outcome = &mut task.0 => outcome.unwrap_or_else(|error| Err(unfinished(&name, error))),
+            () = after(limit) => {
+                tracing::warn!(activity = name, "an attempt has outlived its timeout and is dropped");
+                Err(Error::new(format!("activity {name} outlived its timeout")).with_type("TimedOut"))
+            }
+            () = self.over.cancelled() => Err(stopped(&name)),
+        }
+    }
+
+    /// Drops the attempts that still run.
+    pub(crate) fn drop_all(&self) {
+        self.over.cancel();
     }
 
     /// Runs code that blocks, on a thread that may be blocked.
@@ -115,6 +134,22 @@ impl<T> Drop for Aborting<T> {
 fn unfinished(name: &str, error: JoinError) -> Error {
     match error.try_into_panic() {
         Ok(panic) => Error::new(format!("activity {name} panicked: {}", panic_message(&*panic))).with_type("Panic"),
-        Err(_) => Error::new(format!("activity {name} was stopped with its worker")).with_type("WorkerStopped"),
+        Err(_) => stopped(name),
+    }
+}
+
+fn stopped(name: &str) -> Error {
+    Error::new(format!("activity {name} was stopped with its worker")).with_type("WorkerStopped")
+}
+
+/// How long this attempt may take, from when the server started it.
+fn time_limit(info: &Info) -> Option<Duration> {
+    info.deadline?.duration_since(info.started_time?).ok()
+}
+
+async fn after(limit: Option<Duration>) {
+    match limit {
+        Some(limit) => tokio::time::sleep(limit).await,
+        None => std::future::pending().await,
     }
 }

@@ -4,6 +4,7 @@
 //! activity notes when it began; a thread looks at the notes a few times in each limit.
 
 use crate::ambient;
+use crate::telemetry::BlockedActivities;
 use futures_util::future::BoxFuture;
 use parking_lot::{Condvar, Mutex};
 use std::collections::HashMap;
@@ -24,6 +25,7 @@ pub(super) struct Watchdog {
 
 struct Watch {
     limit: Duration,
+    metric: Option<BlockedActivities>,
     began: Instant,
     next: AtomicU64,
     found: AtomicU64,
@@ -44,9 +46,10 @@ struct Polled {
 }
 
 impl Watchdog {
-    pub(super) fn start(limit: Duration) -> std::io::Result<Watchdog> {
+    pub(super) fn start(limit: Duration, metric: Option<BlockedActivities>) -> std::io::Result<Watchdog> {
         let watch = Arc::new(Watch {
             limit,
+            metric,
             began: ambient::now(),
             next: AtomicU64::new(0),
             found: AtomicU64::new(0),
@@ -111,6 +114,9 @@ impl Watch {
                 continue;
             }
             self.found.fetch_add(1, Ordering::Relaxed);
+            if let Some(metric) = &self.metric {
+                metric.add(&polled.activity);
+            }
             tracing::warn!(
                 activity = polled.activity,
                 activity_id = polled.activity_id,

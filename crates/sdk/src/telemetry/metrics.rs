@@ -3,7 +3,9 @@
 use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
-use temporalio_common::telemetry::metrics::{CoreMeter, TemporalMeter};
+use temporalio_common::telemetry::metrics::{
+    CoreMeter, Counter, MetricKeyValue, MetricParameters, NewAttributes, TemporalMeter,
+};
 use temporalio_common::telemetry::{
     PrometheusExporterOptions, TelemetryOptions, start_prometheus_metric_exporter, telemetry_init,
 };
@@ -35,6 +37,19 @@ pub struct MetricsError {
 pub struct Metrics {
     meter: Arc<dyn CoreMeter>,
     served: Option<Arc<Served>>,
+}
+
+/// The count of async activities that blocked their thread.
+pub(crate) struct BlockedActivities {
+    meter: Arc<dyn CoreMeter>,
+    counter: Counter,
+}
+
+impl BlockedActivities {
+    pub(crate) fn add(&self, activity: &str) {
+        let labels = vec![MetricKeyValue::new("activity_type", activity.to_owned())];
+        self.counter.add(1, &self.meter.new_attributes(NewAttributes::from(labels)));
+    }
 }
 
 /// The endpoint, for as long as somebody has metrics to tell.
@@ -81,6 +96,15 @@ impl Metrics {
     /// What a runtime takes, for the metrics of its workers.
     pub(crate) fn options(&self) -> TelemetryOptions {
         TelemetryOptions::builder().metrics(self.meter.clone()).build()
+    }
+
+    /// Counts, by activity, how often async activities blocked their thread.
+    pub(crate) fn blocked_activities(&self) -> BlockedActivities {
+        let parameters = MetricParameters::builder()
+            .name("tradewind_activity_blocked")
+            .description("Async activities that held their thread for longer than the limit")
+            .build();
+        BlockedActivities { meter: self.meter.clone(), counter: self.meter.counter(parameters) }
     }
 
     /// The meter of a connection: its requests, their failures and how long they took.

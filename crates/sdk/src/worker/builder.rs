@@ -3,6 +3,7 @@
 use super::{Worker, WorkerError};
 use crate::activity::{self, Activities, ActivityFn, Means, Pool, PoolOptions, Registrar};
 use crate::client::Client;
+use crate::telemetry::Metrics;
 use crate::workflow::{self, WorkflowFn};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -126,6 +127,7 @@ impl Builder {
     }
 
     /// How long activities may go on after the signal to stop, before they are asked to: ten seconds if nothing is said.
+    /// Five seconds after that, async ones that still run are dropped, to be tried again by another worker.
     pub fn graceful_shutdown(mut self, period: Duration) -> Self {
         self.options.graceful_shutdown_period = Some(period);
         self
@@ -153,7 +155,8 @@ impl Builder {
             .nexus_task_slot_supplier(FixedSizeSlotSupplier::new(CONCURRENT_TASKS))
             .build()
             .into();
-        let means = Means { pool: Arc::new(Pool::new(&self.pool)?), pipeline: self.client.pipeline() };
+        let blocked = self.client.metrics().map(Metrics::blocked_activities);
+        let means = Means { pool: Arc::new(Pool::new(&self.pool, blocked)?), pipeline: self.client.pipeline() };
         let mut parts = Vec::new();
         for limited in self.activities.iter() {
             let Some((queue, per_second)) = limited.own_queue(&self.queue) else { continue };
@@ -177,7 +180,8 @@ impl Builder {
         for workflow in &self.workflows {
             self.client.remember_queue(workflow.name, &self.queue);
         }
-        Ok(Worker { queue: self.queue, parts, pool: means.pool })
+        let grace = self.options.graceful_shutdown_period.unwrap_or_default();
+        Ok(Worker { queue: self.queue, parts, pool: means.pool, grace })
     }
 
     fn part(&self, options: WorkerOptions) -> Result<temporalio_sdk::Worker, WorkerError> {

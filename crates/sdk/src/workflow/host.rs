@@ -169,8 +169,13 @@ impl<W: Definition> WorkflowImplementation for Host<W> {
 
     fn dispatch_query(&self, _: WorkflowContextView, _: &str, input: Box<dyn Any>) -> Result<Output, WorkflowError> {
         let handler: QueryHandler<W> = handler(input);
-        let answer = guard::poll(|| handler.run(self.state())).unwrap_or_else(|trespass| Err(Error::new(trespass)));
-        answer.map_err(failed)
+        let answer = catch_unwind(AssertUnwindSafe(|| guard::poll(|| handler.run(self.state()))));
+        match answer {
+            Ok(Ok(answer)) => answer.map_err(failed),
+            Ok(Err(trespass)) => Err(failed(Error::new(trespass))),
+            // Whoever asks is told; the run does not depend on it.
+            Err(panic) => Err(failed(Error::new(format!("the query's handler panicked: {}", message(&*panic))))),
+        }
     }
 
     fn decode_update_input(

@@ -7,6 +7,7 @@ mod client;
 mod embedded;
 #[cfg(feature = "embedded")]
 mod environment;
+mod macros;
 mod messages;
 mod orchestration;
 mod payloads;

@@ -1,0 +1,162 @@
+//! What the attributes take.
+
+#![deny(warnings)]
+#![allow(dead_code)]
+
+use std::sync::Arc;
+use std::time::Duration;
+use tradewind::prelude::*;
+
+const LIMIT: Duration = Duration::from_secs(7);
+
+#[derive(Debug)]
+pub struct No;
+
+impl std::error::Error for No {}
+
+impl std::fmt::Display for No {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("no")
+    }
+}
+
+/// With every option.
+#[activity(
+    name = "all",
+    start_to_close_timeout = "1h30m",
+    schedule_to_close_timeout = LIMIT,
+    schedule_to_start_timeout = "10s",
+    heartbeat_timeout = "500ms",
+    max_attempts = 3,
+    initial_interval = "1s",
+    maximum_interval = "1d",
+    backoff_coefficient = 2,
+    non_retryable_errors = ["No"],
+    task_queue = "gpu",
+    rate_limit = 2.5,
+    cancellation = activity::Cancellation::Wait,
+    summary = "with everything",
+    local,
+)]
+pub async fn every_option(a: u8, mut b: String, (c, d): (u8, u8), _: Vec<u8>) -> Result<String, No> {
+    b.push_str(&format!("{a}{c}{d}"));
+    Ok(b)
+}
+
+#[activity(blocking)]
+fn on_a_thread(mut list: Vec<u8>) -> tradewind::Result<usize> {
+    list.sort();
+    Ok(list.len())
+}
+
+#[activity]
+async fn itself(left: u8) -> Result<u8> {
+    if left == 0 { Ok(0) } else { Box::pin(itself(left - 1)).await }
+}
+
+struct Shared {
+    word: String,
+}
+
+#[activities]
+impl Shared {
+    pub const ANYTHING: u8 = 1;
+
+    #[activity]
+    pub async fn borrowed(&self, times: usize) -> Result<String> {
+        Ok(self.help().repeat(times))
+    }
+
+    #[activity(blocking, name = "counted")]
+    fn counted(self: Arc<Self>) -> Result<usize> {
+        Ok(self.word.len())
+    }
+
+    #[activity]
+    async fn on_nothing(word: String) -> Result<String> {
+        Ok(word)
+    }
+
+    fn help(&self) -> &str {
+        &self.word
+    }
+}
+
+#[workflow(name = "with-options", task_queue = "q", run_timeout = "1d", cron_schedule = "0 * * * *")]
+pub async fn with_options() -> Result<()> {
+    every_option(1, "b".into(), (2, 3), vec![]).with(|o| o.max_attempts(1)).await?;
+    Shared::borrowed(2).local().await?;
+    if workflow::patched("again") {
+        return workflow::continue_as_new(with_options());
+    }
+    workflow::select! {
+        counted = Shared::counted() => { counted?; }
+        _ = workflow::sleep(Duration::from_secs(1)) => {},
+    }
+    Ok(())
+}
+
+#[derive(Default)]
+struct Everything {
+    seen: Vec<String>,
+}
+
+#[workflow]
+impl Everything {
+    #[init]
+    fn begin(first: String, _count: u8) -> Self {
+        Everything { seen: vec![first] }
+    }
+
+    #[entrypoint]
+    async fn run(this: This<Self>, first: String, count: u8) -> Result<usize, No> {
+        let _ = this.wait_for(|state| state.seen.len() > usize::from(count)).timeout(Duration::from_secs(1)).await;
+        this.read(|state| if state.seen.contains(&first) { Ok(state.seen.len()) } else { Err(No) })
+    }
+
+    #[signal(name = "see-it")]
+    fn see(&mut self, what: String) {
+        self.seen.push(what);
+    }
+
+    #[signal]
+    async fn slowly(this: This<Self>, what: String) {
+        let _ = workflow::sleep(Duration::from_secs(1)).await;
+        this.write(|state| state.seen.push(what));
+    }
+
+    #[query]
+    fn plain(&self) -> usize {
+        self.seen.len()
+    }
+
+    #[query]
+    fn fallible(&self, at: usize) -> Result<String, No> {
+        self.seen.get(at).cloned().ok_or(No)
+    }
+
+    #[update]
+    fn at_once(&mut self, a: String, b: u8) {
+        self.seen.push(format!("{a}{b}"));
+    }
+
+    #[validator(at_once)]
+    fn may(&self, a: &str, b: &u8) -> Result<(), No> {
+        if a.len() > usize::from(*b) { Ok(()) } else { Err(No) }
+    }
+
+    #[update]
+    async fn over_time(this: This<Self>) -> Result<usize> {
+        workflow::sleep(Duration::from_secs(1)).await?;
+        Ok(this.read(|state| state.seen.len()))
+    }
+
+    #[update]
+    async fn without_state() {}
+}
+
+fn main() {
+    let _ = (every_option, on_a_thread, itself, with_options, Everything::run);
+    let _ = Shared::borrowed(1);
+    let _ = (Everything::see("x".into()), Everything::fallible(1), Everything::at_once("a".into(), 1));
+}
