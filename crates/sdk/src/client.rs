@@ -8,18 +8,20 @@ mod handle;
 mod list;
 mod schedule;
 mod start;
+mod with_start;
 
 pub use builder::Builder;
 pub use error::ClientError;
-pub use handle::{Description, History, Untyped, WorkflowHandle};
+pub use handle::{Description, History, Untyped, UpdateHandle, WorkflowHandle};
 pub use list::{Count, List, Listed};
 pub use schedule::{
     Backfill, Calendar, Overlap, Schedule, ScheduleDescription, ScheduleHandle, ScheduleSummary, ScheduleUpdate,
     Schedules,
 };
 pub use start::{Execute, IdConflict, IdReuse, Start};
+pub use with_start::{SignalWithStart, UpdateWithStart};
 
-use crate::payload::Pipeline;
+use crate::payload::{DataConverter, Pipeline};
 use crate::telemetry::Metrics;
 use crate::testing::Mocks;
 use crate::workflow::{self, Options, WorkflowFn};
@@ -122,6 +124,10 @@ impl Client {
 
     pub(crate) fn inner(&self) -> &temporalio_client::Client {
         &self.inner
+    }
+
+    fn converter(&self) -> &DataConverter {
+        &self.inner.options().data_converter
     }
 
     pub(crate) fn pipeline(&self) -> Option<Pipeline> {

@@ -11,6 +11,7 @@ use temporalio_client::tonic::{Code, Status};
 use temporalio_common::data_converters::{
     DataConverter, NoopDecodeHint, PayloadConversionError, SerializationContextData, WorkflowSerializationContext,
 };
+use temporalio_common::payload_visitor::decode_payloads;
 use temporalio_sdk::RuntimeError;
 
 /// Why a client's call failed. A variant for each case that callers treat differently.
@@ -183,12 +184,15 @@ impl From<WorkflowGetResultError> for ClientError {
 
 impl ClientError {
     /// What came of an update, its failure read with the client's converter.
-    pub(super) fn update(error: WorkflowUpdateError, converter: &DataConverter) -> ClientError {
+    pub(super) async fn update(error: WorkflowUpdateError, converter: &DataConverter) -> ClientError {
         match error {
             WorkflowUpdateError::NotFound(status) | WorkflowUpdateError::Rpc(status) => status.into(),
             WorkflowUpdateError::PayloadConversion(error) => error.into(),
-            WorkflowUpdateError::Failed(failure) => {
+            WorkflowUpdateError::Failed(mut failure) => {
                 let context = SerializationContextData::Workflow(WorkflowSerializationContext::new());
+                if let Err(error) = decode_payloads(&mut *failure, converter.codec(), &context).await {
+                    return error.into();
+                }
                 match converter.to_error(&context, *failure, NoopDecodeHint) {
                     Ok(error) => ClientError::UpdateFailed(error.into()),
                     Err(error) => error.into(),

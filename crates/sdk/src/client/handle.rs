@@ -2,6 +2,8 @@
 
 mod messages;
 
+pub use messages::UpdateHandle;
+
 use super::{Client, ClientError};
 use crate::value::{self, Value};
 use crate::workflow;

@@ -1,5 +1,6 @@
 //! Starting a workflow.
 
+use super::with_start::Described;
 use super::{Client, ClientError, WorkflowHandle, delayed};
 use crate::ambient;
 use crate::value::{Encode, Value};
@@ -130,14 +131,22 @@ impl<W: workflow::Definition, Then> Start<W, Then> {
         self
     }
 
-    async fn send(self) -> Result<WorkflowHandle<W>, ClientError> {
+    /// For starts that bring a message, which no server delays.
+    pub(super) fn describe_at_once(self, what: &str) -> Result<Described, ClientError> {
+        if self.start_delay.is_some() {
+            return Err(ClientError::Invalid(format!("a start that brings a {what} is not delayed")));
+        }
+        self.describe()
+    }
+
+    fn describe(self) -> Result<Described, ClientError> {
         let Start { client, args, options, .. } = self;
         let queue = client.queue_for(W::NAME, &options)?;
         let id = options.id.clone().unwrap_or_else(ambient::unique);
         let converter = client.inner().options().data_converter.payload_converter();
         let context = SerializationContextData::Workflow(WorkflowSerializationContext::new());
         let args = args.payloads(converter, &context)?;
-        let options = WorkflowStartOptions::new(queue, id.clone())
+        let options = WorkflowStartOptions::new(queue, id)
             .maybe_execution_timeout(options.execution_timeout)
             .maybe_run_timeout(options.run_timeout)
             .maybe_task_timeout(options.task_timeout)
@@ -151,9 +160,16 @@ impl<W: workflow::Definition, Then> Start<W, Then> {
             .enable_eager_workflow_start(self.eager)
             .maybe_memo(self.memo)
             .build();
-        if let Some(delay) = self.start_delay {
+        Ok(Described { client, args, options })
+    }
+
+    async fn send(self) -> Result<WorkflowHandle<W>, ClientError> {
+        let delay = self.start_delay;
+        let Described { client, args, options } = self.describe()?;
+        if let Some(delay) = delay {
             return delayed::start(client, W::NAME, args, options, delay).await;
         }
+        let id = options.workflow_id.clone();
         let started = client.inner().start_workflow(UntypedWorkflow::new(W::NAME), args, options).await;
         let started = started.map_err(|error| ClientError::start(error, &id))?;
         Ok(WorkflowHandle::new(client, started))

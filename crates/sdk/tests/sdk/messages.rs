@@ -1,7 +1,9 @@
 //! A workflow with state: signals, queries and updates, from a client.
 
-use crate::support::Test;
+use crate::support::{Test, uuid};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use tradewind::payload::{Converter, Key, Keyring};
 use tradewind::prelude::*;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -125,6 +127,57 @@ async fn errors_of_handlers_reach_the_caller_with_their_names_and_details() {
     assert_eq!(failed.failure_type(), Some("NoPrice"));
     assert_eq!(failed.activity().unwrap().name, "price");
 
+    worker.stop().await;
+    test.stop().await;
+}
+
+#[tokio::test]
+async fn a_start_may_bring_a_signal_or_an_update() {
+    let test = Test::start().await;
+    let worker = test.worker(|worker| worker.activity(price).workflow(Order::run));
+    let id = uuid();
+    let tea = |price| Order::add(Item { name: "tea".into(), price });
+    let start = || test.client.start(Order::run("o".into())).id(&id);
+
+    assert_eq!(start().and_update(tea(7)).await.unwrap(), 1);
+    assert_eq!(start().and_update(tea(8)).await.unwrap(), 2, "the same run");
+    let refused = start().and_update(tea(0)).await.unwrap_err();
+    assert!(matches!(refused, ClientError::UpdateFailed(_)), "{refused}");
+    let order = start().and_signal(Order::approve("ann".into())).await.unwrap();
+    assert_eq!(order.result().await.unwrap(), "o: 15 approved by ann");
+
+    let fresh = test.client.start(Order::run("p".into())).id(uuid()).and_signal(Order::approve("bob".into()));
+    assert_eq!(fresh.await.unwrap().result().await.unwrap(), "p: 0 approved by bob");
+
+    let late = start().start_delay(Duration::from_secs(1)).and_signal(Order::approve("ann".into())).await.unwrap_err();
+    assert!(late.to_string().contains("a start that brings a signal is not delayed"), "{late}");
+    worker.stop().await;
+    test.stop().await;
+}
+
+#[tokio::test]
+async fn an_accepted_update_is_waited_for_later() {
+    let test = Test::start().await;
+    let worker = test.worker(|worker| worker.activity(price).workflow(Order::run));
+    let order = test.client.start(Order::run("o".into())).await.unwrap();
+    let update = order.start_update(Order::add_by_name("coffee".into())).await.unwrap();
+    assert!(!update.id().is_empty());
+    assert_eq!(update.result().await.unwrap(), 6);
+    order.terminate("over").await.unwrap();
+    worker.stop().await;
+    test.stop().await;
+}
+
+#[tokio::test]
+async fn details_of_a_failed_update_are_decrypted() {
+    let keys = Keyring::new("k", Key::new(&[1; 32]).unwrap());
+    let test = Test::with(|client| client.payloads(Converter::new().encrypt(keys))).await;
+    let worker = test.worker(|worker| worker.activity(price).workflow(Order::run));
+    let order = test.client.start(Order::run("o".into())).await.unwrap();
+    let error = order.update(Order::add(Item { name: "air".into(), price: 0 })).await.unwrap_err();
+    let ClientError::UpdateFailed(refused) = error else { panic!("{error:?}") };
+    assert_eq!(refused.details::<String>().unwrap().as_deref(), Some("air"));
+    order.terminate("over").await.unwrap();
     worker.stop().await;
     test.stop().await;
 }
