@@ -3,7 +3,7 @@
 //! The same definition again is no change, so a worker may register as often as it likes. Invariant: the answer has
 //! one reference for each definition, in the order in which they came; workers stop at anything else.
 
-use crate::catalogue::{Definition, Deployment, Draft, Location, Registration, Worker, Workflow};
+use crate::catalogue::{Definition, Deployment, Draft, Location, Registration, Worker, WorkerKey, Workflow};
 use crate::error::{Error, Step, code, place};
 use crate::extract::Body;
 use crate::{Platform, deployments, limits};
@@ -103,7 +103,7 @@ pub async fn handle(
     for key in &forgotten {
         platform.liveness.forget(key);
     }
-    let key = crate::catalogue::WorkerKey { deployment: deployment_name.clone(), worker: worker_name.clone() };
+    let key = WorkerKey { deployment: deployment_name.clone(), worker: worker_name.clone() };
     platform.liveness.beat(key, now);
     Ok(Json(response(&platform, refs, &deployment_name, &worker_name, warnings, now)))
 }
@@ -296,7 +296,7 @@ fn worker(
     workflows: BTreeSet<Uuid>,
     now: Timestamp,
 ) {
-    let key = crate::catalogue::WorkerKey { deployment: deployment.to_owned(), worker: name.to_owned() };
+    let key = WorkerKey { deployment: deployment.to_owned(), worker: name.to_owned() };
     let created_at = draft.index().worker(&key).map_or(now, |known| known.created_at);
     draft.put_worker(Worker {
         deployment: deployment.to_owned(),

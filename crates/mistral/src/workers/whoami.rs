@@ -7,7 +7,9 @@ use axum::response::Json;
 use serde_json::{Value, json};
 
 pub async fn handle(State(platform): State<Platform>, headers: HeaderMap) -> Json<Value> {
-    let scheduler_url = scheduler_url(&platform, &headers);
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let configured = platform.settings.scheduler_url.as_deref();
+    let scheduler_url = scheduler_url(configured, &platform.service.cluster.address, host);
     Json(json!({
         "tls": scheduler_url.starts_with("https://"),
         "scheduler_url": scheduler_url,
@@ -17,14 +19,31 @@ pub async fn handle(State(platform): State<Platform>, headers: HeaderMap) -> Jso
 }
 
 /// The worker has reached the HTTP port under some name for this machine; the gRPC port is beside it.
-fn scheduler_url(platform: &Platform, headers: &HeaderMap) -> String {
-    if let Some(url) = &platform.settings.scheduler_url {
-        return url.clone();
+fn scheduler_url(configured: Option<&str>, own: &str, host: Option<&str>) -> String {
+    if let Some(url) = configured {
+        return url.to_owned();
     }
-    let own = &platform.service.cluster.address;
-    let named = headers.get(header::HOST).and_then(|host| host.to_str().ok()?.parse::<Uri>().ok());
+    let named = host.and_then(|host| host.parse::<Uri>().ok());
     match (named.as_ref().and_then(Uri::host), own.rsplit_once(':')) {
         (Some(host), Some((_, port))) => format!("{host}:{port}"),
-        _ => own.clone(),
+        _ => own.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scheduler_is_where_the_worker_is_already() {
+        let told = |host| scheduler_url(None, "0.0.0.0:7233", host);
+        assert_eq!(told(Some("tradewind.internal:8233")), "tradewind.internal:7233");
+        assert_eq!(told(Some("10.0.0.7")), "10.0.0.7:7233");
+        assert_eq!(told(Some("[::1]:8233")), "[::1]:7233");
+        for nowhere in [None, Some(""), Some("a b"), Some("\u{1f32c}")] {
+            assert_eq!(told(nowhere), "0.0.0.0:7233");
+        }
+        let configured = scheduler_url(Some("https://grpc.example.com"), "0.0.0.0:7233", Some("here:8233"));
+        assert_eq!(configured, "https://grpc.example.com");
     }
 }
