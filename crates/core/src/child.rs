@@ -138,11 +138,11 @@ fn normalize(draft: &Draft<'_>, command: &mut StartChildWorkflowExecutionCommand
             bad(format!("invalid WorkflowRetryPolicy on {name}: {text}. WorkflowId={id} WorkflowType={kind} Namespace={namespace}"))
         })?;
     }
-    if !cron::is_valid(&command.cron_schedule) {
-        return Err(bad(format!(
-            "invalid CronSchedule on {name}: invalid CronSchedule.. WorkflowId={id} WorkflowType={kind} Namespace={namespace}"
-        )));
-    }
+    cron::check(&command.cron_schedule, draft.env.now).map_err(|text| {
+        bad(format!(
+            "invalid CronSchedule on {name}: {text}. WorkflowId={id} WorkflowType={kind} Namespace={namespace}"
+        ))
+    })?;
     if let Some(attributes) = &mut command.search_attributes {
         let space = draft.env.namespace;
         search_attributes::decode(attributes, &space.name, &space.search_attributes, limits).map_err(|text| {

@@ -16,9 +16,15 @@ enum Schedule {
     Fields { cron: Box<Cron>, zone: Tz },
 }
 
-/// Whether the text is a schedule; an empty one means none.
-pub fn is_valid(text: &str) -> bool {
-    text.is_empty() || parse(text).is_some()
+/// Why the text is no schedule for runs from `now` on; an empty one means none.
+pub fn check(text: &str, now: Timestamp) -> Result<(), &'static str> {
+    if text.is_empty() {
+        return Ok(());
+    }
+    parse(text).ok_or("invalid CronSchedule.")?;
+    // The 31st of February never comes.
+    backoff(text, now, now).ok_or("invalid CronSchedule, no time can be found to satisfy the schedule")?;
+    Ok(())
 }
 
 /// How long after `now` the next run starts, in whole seconds, given when this run did.
@@ -126,8 +132,15 @@ mod tests {
     #[test]
     fn other_texts_are_no_schedules() {
         for text in ["abc", "* * *", "* * * * * *", "@every", "@every 10", "@every 1ms", "CRON_TZ=Nowhere 0 0 * * *"] {
-            assert!(!is_valid(text), "{text}");
+            assert_eq!(check(text, Timestamp::ZERO), Err("invalid CronSchedule."), "{text}");
         }
-        assert!(is_valid(""));
+        assert_eq!(check("", Timestamp::ZERO), Ok(()));
+    }
+
+    #[test]
+    fn a_schedule_that_never_comes_is_refused() {
+        let refused = Err("invalid CronSchedule, no time can be found to satisfy the schedule");
+        assert_eq!(check("0 0 31 2 *", Timestamp::ZERO), refused);
+        assert_eq!(check("0 0 29 2 *", Timestamp::ZERO), Ok(()), "once in four years is enough");
     }
 }

@@ -205,9 +205,7 @@ fn validate(request: &Request, env: &Env<'_>) -> Result<(), String> {
             return Err(format!("An invalid {what} is set on request. cause: negative duration"));
         }
     }
-    if !cron::is_valid(&request.cron_schedule) {
-        return Err("invalid CronSchedule.".into());
-    }
+    cron::check(&request.cron_schedule, env.now)?;
     if !request.cron_schedule.is_empty() && request.workflow_start_delay.is_some() {
         return Err("CronSchedule and WorkflowStartDelay may not be used together.".into());
     }
