@@ -4,7 +4,8 @@
 use crate::{
     completion::Commands,
     draft::Draft,
-    fold, search_attributes,
+    fold,
+    search_attributes::{self, AttributeValue},
     state::{ItemRef, MutableState},
     step::BadCommand,
 };
@@ -27,6 +28,8 @@ use std::collections::BTreeMap;
 pub const REPORTED_PROBLEMS: &str = "TemporalReportedProblems";
 /// The search attribute that lists the builds which completed workflow tasks.
 pub const BUILD_IDS: &str = "BuildIds";
+/// What stands there for a worker that takes no part in versioning.
+const UNVERSIONED: &str = "unversioned";
 
 pub(crate) fn on_marker(
     draft: &mut Draft<'_>,
@@ -148,25 +151,21 @@ pub(crate) fn clear_problem(draft: &mut Draft<'_>) {
 pub fn all_search_attributes(state: &MutableState) -> BTreeMap<String, Payload> {
     let mut all = (*state.recorded.search_attributes).clone();
     if state.recorded.progress.first_completed_task != 0 {
-        all.insert(BUILD_IDS.to_owned(), keyword_list(&["unversioned".to_owned()]));
+        // Beside what users put there.
+        let mut ids = all.get(BUILD_IDS).map(search_attributes::texts).unwrap_or_default();
+        if !ids.iter().any(|id| id == UNVERSIONED) {
+            ids.push(UNVERSIONED.to_owned());
+        }
+        all.insert(BUILD_IDS.to_owned(), keyword_list(ids));
     }
     if !state.unrecorded.task.reported_problems.is_empty() {
-        all.insert(REPORTED_PROBLEMS.to_owned(), keyword_list(&state.unrecorded.task.reported_problems));
+        all.insert(REPORTED_PROBLEMS.to_owned(), keyword_list(state.unrecorded.task.reported_problems.clone()));
     }
     all
 }
 
-fn keyword_list(values: &[String]) -> Payload {
-    let quoted: Vec<String> = values.iter().map(|value| format!("\"{value}\"")).collect();
-    Payload {
-        metadata: [
-            ("encoding".to_owned(), bytes::Bytes::from_static(b"json/plain")),
-            ("type".to_owned(), bytes::Bytes::from_static(b"KeywordList")),
-        ]
-        .into(),
-        data: format!("[{}]", quoted.join(",")).into(),
-        ..Payload::default()
-    }
+fn keyword_list(values: Vec<String>) -> Payload {
+    search_attributes::encode(&AttributeValue::KeywordList(values))
 }
 
 #[cfg(test)]

@@ -202,6 +202,14 @@ pub fn encode(value: &AttributeValue) -> Payload {
     }
 }
 
+/// The items of a list of keywords; none if it is something else.
+pub fn texts(payload: &Payload) -> Vec<String> {
+    match decode_value(payload, KeywordList) {
+        Ok(Some(AttributeValue::KeywordList(items))) => items,
+        _ => Vec::new(),
+    }
+}
+
 fn check_sizes(attributes: &SearchAttributes, limits: &Limits) -> Result<(), Refused> {
     let max = limits.search_attribute_value_bytes_max;
     if let Some((name, payload)) = attributes.indexed_fields.iter().find(|(_, payload)| payload.data.len() > max) {

@@ -48,6 +48,14 @@ fn search_attributes_are_merged_and_shown_with_the_servers_own() {
 }
 
 #[test]
+fn build_ids_that_users_set_stay_beside_the_servers() {
+    let mut run = Run::started();
+    run.complete_task([upsert_search_attribute("BuildIds", "[\"mine \\\"1\\\"\"]")]);
+    let all = all_search_attributes(&run.state);
+    assert_eq!(crate::search_attributes::texts(&all["BuildIds"]), ["mine \"1\"", "unversioned"]);
+}
+
+#[test]
 fn bad_properties_fail_the_task() {
     let refused = |command: api::command::v1::Command| Run::started().refused([command]);
     expect!["BadRecordMarkerAttributes: RecordMarkerCommandAttributes is not set on RecordMarkerCommand."]
