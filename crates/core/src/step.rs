@@ -218,8 +218,6 @@ pub enum ActivityRef {
 pub struct TaskCompletion {
     pub token: TaskToken,
     pub request: api::workflowservice::v1::RespondWorkflowTaskCompletedRequest,
-    /// Whether a query waits for the next workflow task.
-    pub query_waiting: bool,
 }
 
 /// Everything that follows from one input.

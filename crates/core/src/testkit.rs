@@ -407,7 +407,7 @@ impl Run {
             ..RespondWorkflowTaskCompletedRequest::default()
         };
         change(&mut request);
-        let completion = TaskCompletion { token: self.token(), request, query_waiting: false };
+        let completion = TaskCompletion { token: self.token(), request };
         self.step(Input::CompleteWorkflowTask(Box::new(completion)))
     }
 

@@ -136,12 +136,14 @@ async fn watched(owner: owner::Owner, handle: Handle) {
     }
 }
 
-/// Forgets queues that nobody uses, once a minute.
+/// Forgets queues that nobody uses and workers that are gone, once a minute.
 async fn tidy(handle: Handle) {
     let mut ticks = tokio::time::interval(std::time::Duration::from_secs(60));
     loop {
         ticks.tick().await;
-        handle.shared.matching.forget_idle(handle.shared.clock.now());
+        let now = handle.shared.clock.now();
+        handle.shared.matching.forget_idle(now);
+        handle.shared.departures.forget_silent(now);
     }
 }
 
@@ -234,7 +236,7 @@ impl Handle {
         request: RespondWorkflowTaskCompletedRequest,
     ) -> Result<RespondWorkflowTaskCompletedResponse, Error> {
         let target = Target::Run { slot: token.slot(), run: token.run() };
-        let completion = TaskCompletion { token: token.workflow_task(), request, query_waiting: false };
+        let completion = TaskCompletion { token: token.workflow_task(), request };
         let stepped = self.step(target, Input::CompleteWorkflowTask(Box::new(completion))).await?;
         match &stepped.reply {
             Reply::TaskCompleted(done) => {
@@ -272,7 +274,7 @@ impl Handle {
 
     /// Waits for nothing: until the worker leaves, the server drains, or the time is over.
     pub async fn wait_for_departure(&self, instance: &str, until: Timestamp) {
-        let departed = self.shared.departures.of(instance);
+        let departed = self.shared.departures.of(instance, self.shared.clock.now());
         let _idle = self.shared.clock.idle();
         tokio::select! {
             () = departed.cancelled() => {}

@@ -63,6 +63,8 @@ pub struct Owner {
     inbox: mpsc::UnboundedReceiver<Message>,
     handle: crate::Handle,
     runs: LruCache<RunKey, Entry>,
+    /// How many of them are in the counter of all loops' runs.
+    counted: usize,
     names: Names,
     namespaces: HashMap<NamespaceKey, (Arc<crate::namespaces::Namespace>, Arc<step::Namespace>)>,
     timers: Timers,
@@ -143,6 +145,7 @@ impl Owner {
             index,
             timers: Timers::new(),
             runs: LruCache::unbounded(),
+            counted: 0,
             names: Names::default(),
             namespaces: HashMap::new(),
             transfers: Transfers::default(),
@@ -645,7 +648,9 @@ impl Owner {
                 self.runs.put(run, entry);
             }
         }
-        self.shared.counters.runs_cached.store(self.runs.len(), Ordering::Relaxed);
+        // One number for all loops: each adds what has changed of its part.
+        let before = std::mem::replace(&mut self.counted, self.runs.len());
+        self.shared.counters.runs_cached.fetch_add(self.runs.len().wrapping_sub(before), Ordering::Relaxed);
     }
 
     fn may_leave(&self, run: RunKey, entry: &Entry) -> bool {

@@ -70,7 +70,7 @@ impl Handle {
     /// Waits for the next task of a queue; `None` when the time is over, the worker leaves or the server drains.
     async fn next_task(&self, poll: &Poll, queue: &Arc<Queue>) -> Option<Task> {
         let now = self.shared.clock.now();
-        let departed = self.shared.departures.of(&poll.worker_instance);
+        let departed = self.shared.departures.of(&poll.worker_instance, now);
         self.refill(queue);
         let _idle = self.shared.clock.idle();
         tokio::select! {

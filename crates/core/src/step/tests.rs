@@ -287,7 +287,7 @@ fn happen(run: &mut Run, happening: Happening) {
         Happening::Complete { .. } | Happening::CompleteStale => {
             let at = Timestamp::ZERO;
             let token = TaskToken { run: RunKey(1), scheduled: 2, started: 3, attempt: 1, started_at: at };
-            let completion = TaskCompletion { token, request: Default::default(), query_waiting: false };
+            let completion = TaskCompletion { token, request: Default::default() };
             assert!(run.step(Input::CompleteWorkflowTask(Box::new(completion))).is_err());
         }
         Happening::FailTask { too_large } if waiting || running => {
@@ -360,7 +360,7 @@ fn is_taken(run: &Run, (commands, messages): &(Vec<Command>, Vec<Message>)) -> b
         messages: messages.clone(),
         ..Default::default()
     };
-    let completion = TaskCompletion { token: run.token(), request, query_waiting: false };
+    let completion = TaskCompletion { token: run.token(), request };
     let env = Env { now: run.now, seed: 0, first_id: 1_000_000, limits: &run.limits, namespace: &run.namespace };
     let taken = step(&run.state, Input::CompleteWorkflowTask(Box::new(completion)), &env);
     matches!(taken, Ok((_, Step { reply: Reply::TaskCompleted(_), .. })))

@@ -327,7 +327,7 @@ fn a_crash_forgets_what_was_not_accepted_and_the_client_asks_again() {
     };
     run.crash();
     assert!(run.state.workflow_task().is_none());
-    let late = crate::step::TaskCompletion { token: old, request: Default::default(), query_waiting: false };
+    let late = crate::step::TaskCompletion { token: old, request: Default::default() };
     let rejection = run.step(Input::CompleteWorkflowTask(Box::new(late))).expect_err("the task was forgotten");
     assert_eq!(rejection, Rejection::StaleWorkflowTask);
     assert_eq!(run.update("u"), Stage::Admitted);
