@@ -16,7 +16,11 @@ pub(crate) fn until_signal(settings: Settings, notes: &[String]) -> anyhow::Resu
     for note in notes {
         tracing::warn!("{note}");
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(worker_threads())
+        .enable_all()
+        .build()
+        .context("cannot start threads")?;
     runtime.block_on(async {
         let mut stop = Stop::listen()?;
         let annexes = mistral::annex(&settings).into_iter().collect();
@@ -39,6 +43,12 @@ pub(crate) fn until_signal(settings: Settings, notes: &[String]) -> anyhow::Resu
         server.stop().await;
         Ok(())
     })
+}
+
+/// One core is the store's: its writer is a thread of its own. A worker more than there are cores for does no work but
+/// wakes and is woken, which cost a sixth of all CPU time on two cores.
+fn worker_threads() -> usize {
+    std::thread::available_parallelism().map_or(2, std::num::NonZero::get).saturating_sub(1).max(1)
 }
 
 struct Stop {

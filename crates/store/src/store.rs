@@ -33,7 +33,7 @@ use std::{
     thread::{self, JoinHandle},
     time::Duration,
 };
-use tokio::sync::watch;
+use tokio::{runtime::RuntimeFlavor, sync::watch};
 use tradewind_core::{
     ids::{EventId, NamespaceKey, QueueKey, RunKey},
     time::Timestamp,
@@ -315,12 +315,12 @@ impl Store {
         page_size: usize,
         after: Option<&[u8]>,
     ) -> Result<(Vec<VisibilityRow>, Option<Bytes>), Error> {
-        self.read(|connection| list::page(connection, namespace, query, order, page_size, after))
+        self.search(|connection| list::page(connection, namespace, query, order, page_size, after))
     }
 
     /// How many executions match, by group if the query says so.
     pub fn count(&self, namespace: NamespaceKey, query: &Query) -> Result<Counted, Error> {
-        self.read(|connection| list::count(connection, namespace, query))
+        self.search(|connection| list::count(connection, namespace, query))
     }
 
     /// How long the executions that match have lived, by state and by stretches of time in which they closed.
@@ -330,7 +330,7 @@ impl Store {
         query: &Query,
         stretch: Duration,
     ) -> Result<Vec<Lifetimes>, Error> {
-        self.read(|connection| lifetimes::read(connection, namespace, query, stretch))
+        self.search(|connection| lifetimes::read(connection, namespace, query, stretch))
     }
 
     /// What lists show of a run; without `attributes`, as in [`Store::list`].
@@ -374,7 +374,7 @@ impl Store {
 
     /// The spans of a trace that fit into `bytes_max`, as an encoded `TracesData`, and whether some did not.
     pub fn spans(&self, trace: &TraceId, bytes_max: usize) -> Result<(Bytes, bool), Error> {
-        self.read(|connection| telemetry::spans(connection, trace, bytes_max))
+        self.search(|connection| telemetry::spans(connection, trace, bytes_max))
     }
 
     pub fn has_spans(&self, trace: &TraceId) -> Result<bool, Error> {
@@ -382,7 +382,7 @@ impl Store {
     }
 
     pub fn logs(&self, owner: &LogOwner, range: &LogRange) -> Result<Vec<LogRow>, Error> {
-        self.read(|connection| telemetry::logs(connection, owner, range))
+        self.search(|connection| telemetry::logs(connection, owner, range))
     }
 
     /// The ends of the oldest `limit` rows of spans and of log records, as far as they were received before `before`.
@@ -392,6 +392,14 @@ impl Store {
 
     fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
         self.inner.readers.read(read)
+    }
+
+    /// A read that takes as long as what users ask for and have stored: others may use the thread's place meanwhile.
+    fn search<T>(&self, read: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
+        match tokio::runtime::Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+            Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(|| self.read(read)),
+            _ => self.read(read),
+        }
     }
 }
 
