@@ -7,6 +7,7 @@ mod activities;
 mod activity;
 mod crate_path;
 mod duration;
+mod function;
 mod options;
 mod select;
 mod signature;

@@ -1,11 +1,11 @@
 //! `#[workflow]` on a function.
 
-use crate::activity::inner;
+use crate::function::Function;
 use crate::options::{Options, Shape};
 use crate::signature;
 use crate::workflow_impl;
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
+use quote::quote;
 use syn::{Error, Item, ItemFn, Result};
 
 pub const OPTIONS: &[(&str, Shape)] = &[
@@ -33,52 +33,20 @@ pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> 
 
 fn of_function(attribute: TokenStream, function: ItemFn) -> Result<TokenStream> {
     let options = Options::parse(attribute, OPTIONS)?;
-    let ItemFn { attrs, vis, sig, .. } = &function;
-    signature::check(sig, WHAT)?;
-    signature::check_async(sig, "a workflow is `async`")?;
-    let output = signature::output(sig, WHAT)?;
-    let arguments = signature::arguments(sig.inputs.iter(), WHAT)?;
+    let checked = Function::check(&function, &options, WHAT)?;
+    signature::check_async(&function.sig, "a workflow is `async`")?;
+    let Function { krate, arguments, hidden, .. } = &checked;
+    let (tuple, passed, original) = (arguments.tuple(), arguments.passed(), checked.original());
+    let own = quote! {
+        fn init(_: ::core::option::Option<Self::Args>) {}
 
-    let krate = &options.crate_path;
-    let (ok, checked) = (signature::ok(&output, krate), arguments.checked(krate));
-    let ident = &sig.ident;
-    let name = options.name.as_ref().map_or_else(|| ident.to_string(), |name| name.value());
-    let declared = options.build(quote!(#krate::workflow::Options));
-    let (args, tuple) = (arguments.tuple_type(), arguments.tuple());
-    let (parameters, passed) = (arguments.parameters(), arguments.passed());
-    let hidden = format_ident!("__{ident}");
-    let body = inner(&function, &hidden);
-    Ok(quote! {
-        #[doc(hidden)]
-        #[allow(non_camel_case_types)]
-        #vis struct #ident {}
-
-        impl #krate::workflow::Definition for #ident {
-            const NAME: &'static str = #name;
-            type State = ();
-            type Args = #args;
-            type Output = #ok;
-
-            fn options() -> #krate::workflow::Options {
-                #declared
-            }
-
-            fn init(_: ::core::option::Option<Self::Args>) {}
-
-            fn run(
-                _: #krate::workflow::This<Self>,
-                #tuple: Self::Args,
-            ) -> #krate::private::LocalBoxFuture<'static, #krate::Result<Self::Output>> {
-                #body
-                #krate::private::workflow(#hidden(#passed))
-            }
+        fn run(
+            _: #krate::workflow::This<Self>,
+            #tuple: Self::Args,
+        ) -> #krate::private::LocalBoxFuture<'static, #krate::Result<Self::Output>> {
+            #original
+            #krate::private::workflow(#hidden(#passed))
         }
-
-        #checked
-
-        #(#attrs)*
-        #vis fn #ident(#parameters) -> #krate::workflow::Call<#ident> {
-            #krate::workflow::Call::new(#tuple)
-        }
-    })
+    };
+    Ok(checked.write("workflow", own))
 }

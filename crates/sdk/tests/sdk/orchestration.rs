@@ -178,6 +178,38 @@ async fn chance_is_the_same_again_in_a_replay() {
 }
 
 #[tokio::test]
+async fn a_cancelled_workflow_cleans_up_and_counts_as_cancelled() {
+    let test = Test::start().await;
+    let worker = test.worker(|worker| worker.activity(note).workflow(stops_cleanly));
+    let handle = test.client.start(stops_cleanly()).await.unwrap();
+    handle.cancel().await.unwrap();
+    let error = handle.result().await.unwrap_err();
+    assert!(matches!(&error, ClientError::Failed(error) if error.is_cancelled()), "{error:?}");
+    assert!(NOTES.lock().iter().any(|line| line == "cleaned up"));
+    worker.stop().await;
+    test.stop().await;
+}
+
+#[workflow]
+async fn remembers() -> Result<(String, bool, Option<u32>)> {
+    workflow::set_memo("stage", Some("packing".to_owned()))?;
+    workflow::set_memo::<u32>("gone", None)?;
+    let patched = workflow::patched("boxes");
+    workflow::sleep(Duration::from_millis(1)).await?;
+    let memo = workflow::memo();
+    Ok((memo.get::<String>("stage")?.unwrap_or_default(), patched && workflow::patched("boxes"), memo.get("gone")?))
+}
+
+#[tokio::test]
+async fn a_run_keeps_its_memo_and_its_patches_through_replays() {
+    let test = Test::start().await;
+    let worker = test.worker(|worker| worker.workflow(remembers).max_cached_workflows(0));
+    assert_eq!(test.client.execute(remembers()).await.unwrap(), ("packing".to_owned(), true, None));
+    worker.stop().await;
+    test.stop().await;
+}
+
+#[tokio::test]
 async fn a_parent_talks_to_its_child() {
     let test = Test::start().await;
     let worker = test.worker(|worker| worker.workflow(parent).workflow(Mailbox::open));
