@@ -10,11 +10,7 @@ const ASK: &str = "/workers/executor-identity-token";
 
 #[tokio::test]
 async fn a_worker_acts_under_the_name_of_whoever_started_the_run() {
-    let mut platform = Platform::with(|settings| {
-        settings.auth.api_keys = vec!["robot s3cret".into(), "ada 0ther".into()];
-    })
-    .await;
-    acting_run(&mut platform, true).await;
+    let (mut platform, _) = acting_run(true).await;
 
     let asked = platform.ask(Method::POST, ASK, Some(&json!({ "execution_token": TOKEN }))).await;
     let pass = asked.1["token"].as_str().expect("a token").to_owned();
@@ -32,11 +28,7 @@ async fn a_worker_acts_under_the_name_of_whoever_started_the_run() {
 
 #[tokio::test]
 async fn a_token_that_names_no_run_to_act_for_is_refused() {
-    let mut platform = Platform::with(|settings| {
-        settings.auth.api_keys = vec!["robot s3cret".into(), "ada 0ther".into()];
-    })
-    .await;
-    let run = acting_run(&mut platform, true).await;
+    let (mut platform, run) = acting_run(true).await;
 
     for token in ["", "nope", "6e0c54a7-3b0e-4d43-9a4b-0f3c2f1f7a12"] {
         platform.refused(Method::POST, ASK, Some(&json!({ "execution_token": token })), 403).await;
@@ -51,16 +43,16 @@ async fn a_token_that_names_no_run_to_act_for_is_refused() {
 
 #[tokio::test]
 async fn a_workflow_that_does_not_act_for_users_gets_no_pass() {
-    let mut platform = Platform::with(|settings| {
-        settings.auth.api_keys = vec!["robot s3cret".into(), "ada 0ther".into()];
-    })
-    .await;
-    acting_run(&mut platform, false).await;
+    let (platform, _) = acting_run(false).await;
     platform.refused(Method::POST, ASK, Some(&json!({ "execution_token": TOKEN })), 403).await;
 }
 
 /// A run that `ada` has started, in a deployment that only `robot` may serve. From then on requests are robot's.
-async fn acting_run(platform: &mut Platform, on_behalf_of: bool) -> String {
+async fn acting_run(on_behalf_of: bool) -> (Platform, String) {
+    let mut platform = Platform::with(|settings| {
+        settings.auth.api_keys = vec!["robot s3cret".into(), "ada 0ther".into()];
+    })
+    .await;
     platform.show_key("s3cret");
     platform.register("d", "one", &[definition("counter", "d")]).await;
     let deployment = platform.get("/deployments/d").await["id"].clone();
@@ -87,5 +79,5 @@ async fn acting_run(platform: &mut Platform, on_behalf_of: bool) -> String {
     });
     let (status, answer) = platform.ask(Method::POST, "/executions/register", Some(&registered)).await;
     assert_eq!(status, 200, "{answer}");
-    id
+    (platform, id)
 }
