@@ -4,7 +4,7 @@
 //! workflow, awaiting it runs it as a child.
 //!
 //! Workflow code is replayed: it must do the same again from the same history. What the world decides comes from
-//! here ([`now`], [`sleep`], [`uuid`], [`random`]) or from activities.
+//! here ([`now`], [`sleep`], [`uuid()`], [`random`]) or from activities.
 
 mod call;
 mod continue_as_new;
