@@ -131,10 +131,10 @@ impl<W: workflow::Definition, Then> Start<W, Then> {
         self
     }
 
-    /// For starts that bring a message, which no server delays.
+    /// For starts that bring a message: the official client, which sends those, has no delay.
     pub(super) fn describe_at_once(self, what: &str) -> Result<Described, ClientError> {
         if self.start_delay.is_some() {
-            return Err(ClientError::Invalid(format!("a start that brings a {what} is not delayed")));
+            return Err(ClientError::Invalid(format!("a start that brings a {what} cannot be delayed")));
         }
         self.describe()
     }

@@ -150,7 +150,7 @@ async fn a_start_may_bring_a_signal_or_an_update() {
     assert_eq!(fresh.await.unwrap().result().await.unwrap(), "p: 0 approved by bob");
 
     let late = start().start_delay(Duration::from_secs(1)).and_signal(Order::approve("ann".into())).await.unwrap_err();
-    assert!(late.to_string().contains("a start that brings a signal is not delayed"), "{late}");
+    assert!(late.to_string().contains("a start that brings a signal cannot be delayed"), "{late}");
     worker.stop().await;
     test.stop().await;
 }
