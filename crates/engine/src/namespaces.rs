@@ -2,7 +2,8 @@
 //!
 //! Every request looks a namespace up, so lookups touch only memory and hand out an `Arc` of an
 //! immutable record. Changes go one at a time: make the new record, wait until it is durable, then show
-//! it. So what a lookup finds has been promised to survive, and a change is visible in the very next call.
+//! it. So what a lookup finds has been promised to survive, and a change is visible in the very next call. A change
+//! that has been submitted is shown whether or not its caller is still there.
 //!
 //! Nothing in here knows of requests or statuses; the engine uses it as it is.
 //!
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use store::Store;
 use store::row::{Change, Durability, Epoch, RegistryKind, Write};
+use tokio::sync::OwnedMutexGuard;
 use tradewind_core::ids::{NamespaceKey, Slot};
 use uuid::Uuid;
 
@@ -73,7 +75,7 @@ struct Inner {
     epoch: Epoch,
     index: RwLock<Arc<Index>>,
     /// Held across a whole change, so that two changes of one namespace do not undo each other.
-    writing: tokio::sync::Mutex<()>,
+    writing: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Clone, Default)]
@@ -106,7 +108,7 @@ impl Namespaces {
         for (key, bytes) in store.registry(RegistryKind::Namespace)? {
             index.insert(Arc::new(decode(&key, &bytes)?));
         }
-        let inner = Inner { store, epoch, index: RwLock::new(Arc::new(index)), writing: tokio::sync::Mutex::default() };
+        let inner = Inner { store, epoch, index: RwLock::new(Arc::new(index)), writing: Arc::default() };
         Ok(Namespaces { inner: Arc::new(inner) })
     }
 
@@ -129,7 +131,7 @@ impl Namespaces {
 
     /// Adds a namespace under an id that nobody else has.
     pub async fn register(&self, id: Uuid, new: NewNamespace) -> Result<Arc<Namespace>, Error> {
-        let _writing = self.inner.writing.lock().await;
+        let writing = self.inner.writing.clone().lock_owned().await;
         if self.named(&new.name).is_some() {
             return Err(Error::Exists { namespace: new.name });
         }
@@ -150,8 +152,10 @@ impl Namespaces {
             key: KEY_HIGH_WATER.into(),
             bytes: Bytes::copy_from_slice(&key.0.to_be_bytes()),
         };
-        self.commit(vec![high_water, put(&namespace)]).await?;
-        Ok(self.show(namespace))
+        let namespace = Arc::new(namespace);
+        let shown = namespace.clone();
+        self.commit(writing, vec![high_water, put(&namespace)], |index| index.insert(shown)).await?;
+        Ok(namespace)
     }
 
     /// Changes one namespace. If `change` refuses, nothing has happened.
@@ -160,7 +164,7 @@ impl Namespaces {
         key: NamespaceKey,
         change: impl FnOnce(&mut Namespace) -> Result<T, E>,
     ) -> Result<T, E> {
-        let _writing = self.inner.writing.lock().await;
+        let writing = self.inner.writing.clone().lock_owned().await;
         let before = self.with_key(key).ok_or_else(|| Error::Absent { namespace: key.0.to_string() })?;
         let mut after = Namespace::clone(&before);
         let answer = change(&mut after)?;
@@ -169,34 +173,22 @@ impl Namespaces {
             if after.name != before.name && self.named(&after.name).is_some() {
                 return Err(Error::Exists { namespace: after.name }.into());
             }
-            self.commit(vec![put(&after)]).await?;
-            self.show(after);
+            let put = put(&after);
+            self.commit(writing, vec![put], |index| index.insert(Arc::new(after))).await?;
         }
         Ok(answer)
     }
 
     /// Removes the record of a deleted namespace, once nothing of it is left.
     pub async fn forget(&self, key: NamespaceKey) -> Result<(), Error> {
-        let _writing = self.inner.writing.lock().await;
+        let writing = self.inner.writing.clone().lock_owned().await;
         let Some(namespace) = self.with_key(key) else { return Ok(()) };
-        self.commit(vec![Change::DeleteRegistry { kind: RegistryKind::Namespace, key: namespace.id.to_string() }])
-            .await?;
-        let mut index = Index::clone(&self.index());
-        index.remove(key);
-        *self.inner.index.write() = Arc::new(index);
-        Ok(())
+        let delete = Change::DeleteRegistry { kind: RegistryKind::Namespace, key: namespace.id.to_string() };
+        self.commit(writing, vec![delete], move |index| index.remove(key)).await
     }
 
     fn index(&self) -> Arc<Index> {
         self.inner.index.read().clone()
-    }
-
-    fn show(&self, namespace: Namespace) -> Arc<Namespace> {
-        let namespace = Arc::new(namespace);
-        let mut index = Index::clone(&self.index());
-        index.insert(namespace.clone());
-        *self.inner.index.write() = Arc::new(index);
-        namespace
     }
 
     fn unused_key(&self) -> Result<NamespaceKey, Error> {
@@ -211,11 +203,27 @@ impl Namespaces {
         Ok(NamespaceKey(highest + 1))
     }
 
-    async fn commit(&self, changes: Vec<Change>) -> Result<(), Error> {
+    /// Writes, then shows. A caller that leaves while the disk is at work does not take the second half along: memory
+    /// would be behind the disk until the next start.
+    async fn commit(
+        &self,
+        writing: OwnedMutexGuard<()>,
+        changes: Vec<Change>,
+        show: impl FnOnce(&mut Index) + Send + 'static,
+    ) -> Result<(), Error> {
         // A registry row belongs to no execution, so any slot serves.
         let write = Write { slot: Slot(0), epoch: self.inner.epoch, changes };
         let sequence = self.inner.store.submit(write, Durability::Durable);
-        Ok(self.inner.store.durable(sequence).await?)
+        let namespaces = self.clone();
+        let shown = tokio::spawn(async move {
+            let _writing = writing;
+            namespaces.inner.store.durable(sequence).await?;
+            let mut index = Index::clone(&namespaces.index());
+            show(&mut index);
+            *namespaces.inner.index.write() = Arc::new(index);
+            Ok(())
+        });
+        shown.await.expect("showing a namespace does not panic, and the runtime outlives its callers")
     }
 }
 
@@ -304,6 +312,26 @@ mod tests {
         assert_eq!(namespaces.with_id(A), Some(registered.clone()));
         assert_eq!(namespaces.with_key(registered.key), Some(registered));
         assert_eq!(namespaces.named("other"), None);
+    }
+
+    #[tokio::test]
+    async fn a_change_is_shown_even_if_its_caller_leaves() {
+        let namespaces = registry();
+        let key = namespaces.register(A, named("orders")).await.unwrap().key;
+        let change = namespaces.change(key, |namespace| {
+            namespace.description = "changed".into();
+            Ok::<_, Error>(())
+        });
+        // Polled once, the change is on its way to the disk.
+        tokio::select! {
+            biased;
+            _ = change => panic!("nothing is durable so soon"),
+            () = std::future::ready(()) => {}
+        }
+
+        // The next change waits for its turn, and builds on what the one before has written.
+        namespaces.change(key, |_| Ok::<_, Error>(())).await.unwrap();
+        assert_eq!(namespaces.with_key(key).unwrap().description, "changed");
     }
 
     #[tokio::test]
