@@ -37,7 +37,7 @@ pub use options::{Cancellation, DEFAULT_START_TO_CLOSE, Options};
 pub use registrar::{Activities, Registrar};
 
 pub(crate) use call::limited_queue;
-pub(crate) use context::block;
+pub(crate) use context::{Attempt, Probe, block, within};
 pub(crate) use host::{Host, Means, Run};
 pub(crate) use pool::{Pool, PoolOptions};
 

@@ -22,10 +22,12 @@
 //! # }
 //! ```
 
+mod attempt;
 #[cfg(feature = "embedded")]
 mod environment;
 mod mock;
 
+pub use attempt::{ActivityOutcome, ActivityTest, activity};
 #[cfg(feature = "embedded")]
 pub use environment::Environment;
 pub use mock::Mock;

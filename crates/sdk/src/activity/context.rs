@@ -15,9 +15,11 @@ use std::time::Duration;
 use temporalio_common::data_converters::{
     ActivitySerializationContext, PayloadConversionError, PayloadConverter, RawValue, SerializationContextData,
 };
+use temporalio_common::protos::temporal::api::common::v1::Payload;
 use temporalio_sdk::activities::{ActivityContext, ActivityInfo};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
 
 tokio::task_local! {
     static CURRENT: Arc<Attempt>;
@@ -28,11 +30,40 @@ pub type Info = ActivityInfo;
 
 /// One attempt of an activity.
 pub(crate) struct Attempt {
-    context: ActivityContext,
+    link: Link,
     converter: PayloadConverter,
     pool: Arc<Pool>,
     beats: Mutex<Beats>,
     quiet: Notify,
+}
+
+/// Who an attempt reports to.
+#[expect(clippy::large_enum_variant, reason = "nearly every attempt is a worker's, and each has a place of its own")]
+enum Link {
+    Worker(ActivityContext),
+    Test(Arc<Probe>),
+}
+
+/// The other end of an attempt that a test runs.
+pub(crate) struct Probe {
+    /// The activity's name.
+    pub(crate) name: &'static str,
+    /// What an attempt before this one said last.
+    pub(crate) details: Vec<Payload>,
+    pub(crate) heartbeats: Mutex<Vec<RawValue>>,
+    /// Asked to stop after so many heartbeats.
+    pub(crate) cancel_after: Option<usize>,
+    pub(crate) cancellation: CancellationToken,
+}
+
+impl Probe {
+    fn hear(&self, details: RawValue) {
+        let mut heartbeats = self.heartbeats.lock();
+        heartbeats.push(details);
+        if self.cancel_after.is_some_and(|after| heartbeats.len() >= after) {
+            self.cancellation.cancel();
+        }
+    }
 }
 
 /// The heartbeats of an attempt.
@@ -47,14 +78,46 @@ struct Beats {
 
 impl Attempt {
     pub(crate) fn new(context: ActivityContext, converter: PayloadConverter, pool: Arc<Pool>) -> Self {
-        let last = Some(context.heartbeat_details().raw()).filter(|details| !details.is_empty());
-        let last = last.map(|details| RawValue::new(details.to_vec()));
-        let beats = Mutex::new(Beats { last, ..Beats::default() });
-        Attempt { context, converter, pool, beats, quiet: Notify::new() }
+        Attempt::linked(Link::Worker(context), converter, pool)
+    }
+
+    /// One that a test runs.
+    pub(crate) fn probed(probe: Arc<Probe>, pool: Arc<Pool>) -> Self {
+        Attempt::linked(Link::Test(probe), PayloadConverter::default(), pool)
+    }
+
+    fn linked(link: Link, converter: PayloadConverter, pool: Arc<Pool>) -> Self {
+        let attempt = Attempt { link, converter, pool, beats: Mutex::default(), quiet: Notify::new() };
+        let details = attempt.details();
+        attempt.beats.lock().last = (!details.is_empty()).then(|| RawValue::new(details.to_vec()));
+        attempt
+    }
+
+    /// Facts that only a worker's attempt has.
+    fn facts(&self) -> Option<&Info> {
+        match &self.link {
+            Link::Worker(context) => Some(context.info()),
+            Link::Test(_) => None,
+        }
     }
 
     pub(crate) fn info(&self) -> &Info {
-        self.context.info()
+        self.facts().expect("a worker's attempt has facts")
+    }
+
+    /// The activity's name.
+    pub(crate) fn name(&self) -> &str {
+        match &self.link {
+            Link::Worker(context) => &context.info().activity_type,
+            Link::Test(probe) => probe.name,
+        }
+    }
+
+    fn details(&self) -> &[Payload] {
+        match &self.link {
+            Link::Worker(context) => context.heartbeat_details().raw(),
+            Link::Test(probe) => &probe.details,
+        }
     }
 
     /// Hands a heartbeat on: at once, unless one is still under way.
@@ -87,13 +150,18 @@ impl Attempt {
     }
 
     async fn hand_on(self: Arc<Self>, details: RawValue) {
-        if let Err(error) = self.context.record_heartbeat(details).await {
-            self.complain(&error);
+        match &self.link {
+            Link::Worker(context) => {
+                if let Err(error) = context.record_heartbeat(details).await {
+                    self.complain(&error);
+                }
+            }
+            Link::Test(probe) => probe.hear(details),
         }
     }
 
     fn complain(&self, error: &PayloadConversionError) {
-        tracing::warn!(%error, activity = self.info().activity_type, "the details of a heartbeat are not recorded");
+        tracing::warn!(%error, activity = self.name(), "the details of a heartbeat are not recorded");
     }
 
     /// Waits until every heartbeat is handed on.
@@ -124,7 +192,7 @@ fn current() -> Option<Arc<Attempt>> {
 
 /// Facts about the attempt that is running, or `None` if the function is called as a function.
 pub fn info() -> Option<Info> {
-    current().map(|attempt| attempt.info().clone())
+    current().and_then(|attempt| attempt.facts().cloned())
 }
 
 /// Says that the attempt lives and how far it has come. The next attempt finds it in [`heartbeat_details`].
@@ -143,24 +211,33 @@ pub fn heartbeat<T: Value>(details: &T) {
 /// What the last attempt said in its last heartbeat, or `None` if it said nothing or there was none.
 pub fn heartbeat_details<T: Value>() -> Result<Option<T>> {
     match current() {
-        Some(attempt) => {
-            attempt.context.heartbeat_details().deserialize().map_err(|error| Error::from(Repr::Payload(error)))
+        Some(attempt) if !attempt.details().is_empty() => {
+            let context = SerializationContextData::Activity(ActivitySerializationContext::new());
+            let details = RawValue::new(attempt.details().to_vec());
+            let details = value::decode(details, &attempt.converter, &context);
+            details.map(Some).map_err(|error| Error::from(Repr::Payload(error)))
         }
-        None => Ok(None),
+        _ => Ok(None),
     }
 }
 
 /// Resolves when the activity should stop. Only activities that heartbeat, and local ones, are told.
 pub async fn cancelled() {
     match current() {
-        Some(attempt) => attempt.context.cancelled().await,
+        Some(attempt) => match &attempt.link {
+            Link::Worker(context) => context.cancelled().await,
+            Link::Test(probe) => probe.cancellation.cancelled().await,
+        },
         None => std::future::pending().await,
     }
 }
 
 /// Whether the activity should stop.
 pub fn is_cancelled() -> bool {
-    current().is_some_and(|attempt| attempt.context.is_cancelled())
+    current().is_some_and(|attempt| match &attempt.link {
+        Link::Worker(context) => context.is_cancelled(),
+        Link::Test(probe) => probe.cancellation.is_cancelled(),
+    })
 }
 
 /// Says that the attempt lives, every so often, for as long as the value is kept: for code that cannot call out,

@@ -106,7 +106,7 @@ impl Pool {
         attempt: Arc<Attempt>,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T> {
-        let name = attempt.info().activity_type.clone();
+        let name = attempt.name().to_owned();
         let span = tracing::Span::current();
         let task = self.runtime().spawn_blocking(move || span.in_scope(|| context::within_sync(attempt, work)));
         task.await.map_err(|error| unfinished(&name, error))

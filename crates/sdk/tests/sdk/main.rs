@@ -1,6 +1,7 @@
 //! The SDK against a server, over the wire: one in this process, or the one that `TRADEWIND_TEST_ADDRESS` names.
 
 mod activities;
+mod attempts;
 mod basics;
 mod client;
 #[cfg(feature = "embedded")]
