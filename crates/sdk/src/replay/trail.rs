@@ -70,6 +70,7 @@ impl Trail {
 
     /// The first step that is not the same on both sides.
     pub(super) fn divergence(&self, events: &[HistoryEvent], reason: String) -> Divergence {
+        let reason = words_of(&reason).to_owned();
         let kept = self.kept.lock();
         let recorded: Vec<(i64, Step)> =
             events.iter().filter_map(|event| Some((event.event_id, recorded(event)?))).collect();
@@ -91,6 +92,12 @@ impl Trail {
             }
         }
     }
+}
+
+/// What the replayer says, out of the debugging output that it says it in.
+fn words_of(reason: &str) -> &str {
+    let inner = reason.split_once("message: \"").and_then(|(_, rest)| rest.split_once("\", source: "));
+    inner.map_or(reason, |(words, _)| words)
 }
 
 /// The event that the replayer's words mention, as `id: 5`.

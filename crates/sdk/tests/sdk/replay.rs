@@ -72,6 +72,7 @@ async fn another_activity_is_named_with_its_event() {
     assert_eq!(parting.code.as_deref(), Some("activity ship"));
     let text = parting.to_string();
     assert!(text.starts_with("the workflow's code and its history part at event 5\n"), "{text}");
+    assert!(parting.reason.starts_with("[TMPRL1100] "), "{text}");
 }
 
 #[tokio::test]
