@@ -123,13 +123,21 @@ impl Tradewind {
     /// Connects to the server that the variable `TRADEWIND_ADDRESS` names, or else runs the engine in this process, on
     /// this directory: one program for the laptop and for production.
     pub async fn from_env(directory: impl AsRef<Path>) -> Result<Tradewind, TradewindError> {
+        Tradewind::from_env_with(directory, Client::builder()).await
+    }
+
+    /// As [`from_env`](Self::from_env), with a client that is described further: payloads, metrics, traces.
+    pub async fn from_env_with(
+        directory: impl AsRef<Path>,
+        client: client::Builder,
+    ) -> Result<Tradewind, TradewindError> {
         match std::env::var(ADDRESS_VARIABLE) {
-            Ok(address) => Tradewind::connect(&address).await,
+            Ok(address) => Ok(Tradewind::from(client.address(&address).connect().await?)),
             #[cfg(feature = "embedded")]
-            Err(_) => Tradewind::embedded(directory).await,
+            Err(_) => Tradewind::embedded_with(directory, client).await,
             #[cfg(not(feature = "embedded"))]
             Err(_) => {
-                let _ = directory;
+                let _ = (directory, client);
                 Err(TradewindError::NoEngine)
             }
         }
