@@ -580,7 +580,12 @@ impl Owner {
                     entry.queries.len()
                 )));
             }
-            entry.queries.push(query);
+            if entry.state.workflow_task().is_none() {
+                // The task that the asker saw has ended meanwhile, and no step is due that would find the query.
+                query.retry_directly();
+            } else {
+                entry.queries.push(query);
+            }
             Ok(())
         });
         let _ = answer.send(outcome);

@@ -11,7 +11,7 @@ use engine::{
     query::{QueryFailure, QueryOutcome},
     token::{self, Token},
 };
-use std::time::Duration;
+use std::{pin::Pin, task::Poll, time::Duration};
 
 #[tokio::test]
 async fn a_query_of_an_idle_run_is_a_task_of_its_own_and_leaves_no_trace() {
@@ -70,6 +70,25 @@ async fn a_query_that_its_task_did_not_answer_is_asked_directly() {
 }
 
 #[tokio::test]
+async fn a_query_whose_task_ends_before_it_gets_on_is_asked_directly() {
+    let node = Node::start().await;
+    node.begin("w").await;
+    let task = node.task("w").await;
+
+    // It has seen a task under way, and is put off until that has ended.
+    let mut asking = std::pin::pin!(ask(&node, "w"));
+    assert!(poll_once(asking.as_mut()).await.is_pending());
+    node.nudge().await;
+    node.complete(&task, []).await.expect("it is taken");
+
+    let (answered, ()) = tokio::join!(asking, async {
+        let task = node.task("w").await;
+        assert!(answer_directly(&node, &task, Ok("fine")));
+    });
+    assert_eq!(answered, Ok(QueryOutcome::Answered(Some(text("fine")))));
+}
+
+#[tokio::test]
 async fn a_closed_run_is_queried_even_after_a_restart() {
     let node = Node::start().await;
     node.begin("w").await;
@@ -84,6 +103,10 @@ async fn a_closed_run_is_queried_even_after_a_restart() {
 
     let rejected = query(&node, "w", QueryRejectCondition::NotOpen).await;
     assert!(matches!(rejected, Ok(QueryOutcome::Rejected(_))), "{rejected:?}");
+}
+
+async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Poll<F::Output> {
+    std::future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
 }
 
 async fn ask(node: &Node, workflow_id: &str) -> Result<QueryOutcome, Error> {
