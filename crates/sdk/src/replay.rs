@@ -15,6 +15,7 @@
 //! The official replayer decides whether code and history fit. What is added here is where they part: commands of the
 //! code are kept beside the events of the history, and the first pair that differs is named.
 
+mod json;
 mod trail;
 
 use crate::client::{Client, ClientError};
@@ -124,9 +125,7 @@ impl Replay {
 
     /// Replays a history that is JSON.
     pub async fn json(self, json: impl AsRef<[u8]>) -> Result<(), ReplayError> {
-        let history = WorkflowHistory::from_json(json.as_ref());
-        let history = history.map_err(|error| ReplayError::NotAHistory(error.to_string()))?;
-        let events = history.into_events().await.map_err(|error| ReplayError::NotAHistory(error.to_string()))?;
+        let events = json::events(json.as_ref()).await?;
         self.events(events).await
     }
 

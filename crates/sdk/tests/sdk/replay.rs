@@ -64,6 +64,32 @@ async fn code_that_did_not_change_replays() {
     replay(order).json(&history).await.unwrap();
 }
 
+/// `temporal workflow show --output json` of the example `hello`.
+const EXPORTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sdk/histories/hello.json");
+
+#[activity]
+async fn greeting(name: String) -> Result<String> {
+    Ok(format!("Hello, {name}!"))
+}
+
+#[workflow]
+async fn hello(name: String) -> Result<String> {
+    greeting(name).await
+}
+
+#[workflow(name = "hello")]
+async fn greets_twice(name: String) -> Result<String> {
+    greeting(greeting(name).await?).await
+}
+
+#[tokio::test]
+async fn a_history_that_the_official_command_line_exported_replays() {
+    replay(hello).file(EXPORTED).await.unwrap();
+    let parting = divergence(replay(greets_twice).file(EXPORTED).await);
+    assert_eq!(parting.history.as_deref(), Some("the workflow completes"));
+    assert_eq!(parting.code.as_deref(), Some("activity greeting"));
+}
+
 #[tokio::test]
 async fn another_activity_is_named_with_its_event() {
     let parting = divergence(replay(ships_first).json(history().await).await);
@@ -109,6 +135,8 @@ async fn what_is_not_a_history_is_refused() {
     assert!(matches!(error, ReplayError::NotAHistory(_)), "{error}");
     let error = replay(order).json("{\"events\": []}").await.unwrap_err();
     assert!(matches!(error, ReplayError::NotAHistory(_)), "{error}");
+    let error = replay(order).json("{\"events\": [{\"eventId\": \"1\"}]}").await.unwrap_err();
+    assert!(matches!(&error, ReplayError::NotAHistory(why) if why == "event 1 says nothing"), "{error}");
     let error = replay(order).file("no/such/file.json").await.unwrap_err().to_string();
     assert!(error.starts_with("no/such/file.json: "), "{error}");
 }
