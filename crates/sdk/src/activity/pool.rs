@@ -89,6 +89,13 @@ impl Pool {
             outcome = &mut task.0 => outcome.unwrap_or_else(|error| Err(unfinished(&name, error))),
             () = after(limit) => {
                 tracing::warn!(activity = name, "an attempt has outlived its timeout and is dropped");
+                drop(task);
+                // The server says so itself, and which timeout it was. A report that came before that would be taken
+                // for an ordinary failure.
+                tokio::select! {
+                    () = tokio::time::sleep(SERVER_LEEWAY) => {}
+                    () = self.over.cancelled() => {}
+                }
                 Err(Error::new(format!("activity {name} outlived its timeout")).with_type("TimedOut"))
             }
             () = self.over.cancelled() => Err(stopped(&name)),
@@ -141,6 +148,9 @@ fn unfinished(name: &str, error: JoinError) -> Error {
 fn stopped(name: &str) -> Error {
     Error::new(format!("activity {name} was stopped with its worker")).with_type("WorkerStopped")
 }
+
+/// How late a server may be in ending an attempt: some look at their timers only now and then.
+const SERVER_LEEWAY: Duration = Duration::from_secs(5);
 
 /// How long this attempt may take, from when the server started it.
 fn time_limit(info: &Info) -> Option<Duration> {
