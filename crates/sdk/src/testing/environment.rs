@@ -67,7 +67,7 @@ impl Environment {
     /// # use tradewind::testing::Environment;
     /// #[activity]
     /// async fn fetch_user(id: String) -> Result<String> {
-    ///     unimplemented!("asks a service")
+    ///     Err(Error::non_retryable("there is no service here to ask"))
     /// }
     ///
     /// #[workflow]
