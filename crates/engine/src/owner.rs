@@ -12,24 +12,24 @@
 //! - A run leaves the cache only when nothing of it is in flight and nobody waits for it here.
 
 mod act;
+mod commit;
+mod entry;
 mod names;
 mod outstanding;
+mod queries;
 mod start;
 mod timers;
 mod transfers;
 mod waiters;
 
 use crate::{
-    Error, codec, following,
+    Error, codec,
     message::{Answer, Message, SettledTransfer, Stepped, Target},
-    query::AttachedQuery,
     shared::{ID_BLOCK, IDS_PER_STEP_MAX, Shared, Stepping},
-    snapshot::{Seen, Snapshot},
-    visibility,
+    snapshot::Snapshot,
 };
 use act::Act;
-use api::query::v1::WorkflowQueryResult;
-use bytes::Bytes;
+use entry::Entry;
 use lru::LruCache;
 use names::Names;
 use outstanding::Outstanding;
@@ -38,20 +38,15 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, atomic::Ordering},
 };
-use store::row::{Change, Durability, Sequence, TransferRow, Write};
+use store::row::{Sequence, TransferRow};
 use timers::Timers;
 use tokio::sync::{mpsc, oneshot, watch};
 use tradewind_core::{
-    ids::{EventId, NamespaceKey, RunKey, Slot},
-    state::MutableState,
+    ids::{NamespaceKey, RunKey},
     step::{self, Env, Input, Rejection, Reply, Step},
-    time::Timestamp,
 };
 use transfers::Transfers;
-use waiters::Waiters;
 
-/// Bytes of recent history that the cache keeps for a run.
-const RECENT_BYTES_MAX: usize = 32 * 1024;
 /// Messages taken in before progress is looked at again.
 const BATCH: usize = 256;
 
@@ -78,59 +73,6 @@ pub struct Owner {
     next_id: i64,
     ids_end: i64,
     closing: Option<oneshot::Sender<()>>,
-}
-
-/// A run in memory.
-struct Entry {
-    slot: Slot,
-    /// Shared with what was put off: a step makes the next one.
-    state: Arc<MutableState>,
-    stored_wake: Option<Timestamp>,
-    /// The last write of this run, and the last one that somebody waits for.
-    written: Sequence,
-    promised: Sequence,
-    /// The newest batches of history, consecutive.
-    recent: Vec<(EventId, Bytes)>,
-    recent_bytes: usize,
-    progress: Option<watch::Sender<Seen>>,
-    queries: Vec<AttachedQuery>,
-    waiters: Waiters,
-    /// What a step panicked with.
-    parked: Option<String>,
-}
-
-impl Entry {
-    fn new(slot: Slot, state: MutableState) -> Entry {
-        Entry {
-            slot,
-            state: Arc::new(state),
-            stored_wake: None,
-            written: Sequence::default(),
-            promised: Sequence::default(),
-            recent: Vec::new(),
-            recent_bytes: 0,
-            progress: None,
-            queries: Vec::new(),
-            waiters: Waiters::default(),
-            parked: None,
-        }
-    }
-
-    fn remember(&mut self, batch: &(EventId, Bytes)) {
-        self.recent_bytes += batch.1.len();
-        self.recent.push(batch.clone());
-        while self.recent_bytes > RECENT_BYTES_MAX && self.recent.len() > 1 {
-            self.recent_bytes -= self.recent.remove(0).1.len();
-        }
-    }
-
-    fn seen(&self) -> Seen {
-        Seen { next_event_id: self.state.next_event_id(), closed: !self.state.is_running() }
-    }
-
-    fn is_watched(&self) -> bool {
-        self.progress.as_ref().is_some_and(|it| it.receiver_count() > 0)
-    }
 }
 
 impl Owner {
@@ -400,24 +342,6 @@ impl Owner {
         }
     }
 
-    /// Takes the queries that a worker answered with its workflow task away from those that wait.
-    fn answered_queries(
-        &mut self,
-        run: RunKey,
-        mut answers: BTreeMap<String, WorkflowQueryResult>,
-    ) -> Vec<(AttachedQuery, WorkflowQueryResult)> {
-        let entry = self.entry(run);
-        let waiting = std::mem::take(&mut entry.queries);
-        let mut answered = Vec::new();
-        for query in waiting {
-            match answers.remove(&query.id) {
-                Some(result) => answered.push((query, result)),
-                None => entry.queries.push(query),
-            }
-        }
-        answered
-    }
-
     /// Steps a run that is in the cache and submits what changed. Says what the reply has to wait for.
     fn step(&mut self, run: RunKey, input: Input, settles: Option<SettledTransfer>) -> Result<(Step, Sequence), Error> {
         let now = self.shared.clock.now();
@@ -450,99 +374,6 @@ impl Owner {
         Ok((step, after))
     }
 
-    fn park(&mut self, run: RunKey, panic: &(dyn std::any::Any + Send)) -> Error {
-        let text = panic_text(panic);
-        let shared = self.shared.clone();
-        shared.counters.runs_parked.fetch_add(1, Ordering::Relaxed);
-        let entry = self.entry(run);
-        entry.parked = Some(text.clone());
-        let start = &entry.state.start;
-        tracing::error!(workflow_id = start.workflow_id, run_id = %start.run_id, panic = text, "a step panicked; the run is parked");
-        // Operators find parked runs in the list, by the attribute that stands for runs in trouble.
-        let mut row = visibility::row(run, &entry.state, &shared);
-        visibility::mark_parked(&mut row, &text);
-        let write =
-            Write { slot: entry.slot, epoch: shared.epoch, changes: vec![Change::PutVisibility(Box::new(row))] };
-        entry.written = shared.store.submit(write, Durability::Durable);
-        Error::Parked(text)
-    }
-
-    /// Submits what a step changed; says what has to be durable before anyone may hear of it.
-    fn commit(
-        &mut self,
-        run: RunKey,
-        step: &mut Step,
-        settles: Option<SettledTransfer>,
-        namespace: &str,
-        now: Timestamp,
-    ) -> Sequence {
-        let shared = self.shared.clone();
-        let entry = self.entry(run);
-        if !step.changed && settles.is_none() {
-            // Nothing to store, but a task that is in memory only has a deadline too.
-            let (next, promised) = (entry.state.next_deadline(), entry.promised);
-            if let Some(next) = next {
-                self.timers.arm(next, run);
-            }
-            return promised;
-        }
-        let place = codec::Place { run, slot: entry.slot, epoch: shared.epoch };
-        let followed = following::rows(&shared.settings.following, namespace, run, &step.events);
-        let batch = codec::batch(step);
-        let mut write = codec::write(&place, &entry.state, step, batch.as_ref());
-        if let Some(batch) = &batch {
-            entry.remember(batch);
-        }
-        if let Some(settled) = settles {
-            write.changes.push(Change::DeleteTransfer { id: settled.id });
-        }
-        if step.visibility {
-            write.changes.push(Change::PutVisibility(Box::new(visibility::row(run, &entry.state, &shared))));
-        }
-        let mut arm = Vec::new();
-        arm.extend(wake_change(&shared, run, entry, now, &mut write.changes).map(|due| (due, run)));
-        let successor = step.successor.take().map(|it| *it);
-        let mut next_run = None;
-        if let Some(mut successor) = successor {
-            let next = shared.next_run();
-            let mut created = Entry::new(entry.slot, successor.state);
-            let batch = codec::batch(&mut successor.step);
-            let place = codec::Place { run: next, ..place };
-            codec::insert(&place, &created.state, &successor.step, batch.as_ref(), &mut write.changes);
-            if let Some(batch) = &batch {
-                created.remember(batch);
-            }
-            let row = visibility::row(next, &created.state, &shared);
-            write.changes.push(Change::PutVisibility(Box::new(row)));
-            arm.extend(wake_change(&shared, next, &mut created, now, &mut write.changes).map(|due| (due, next)));
-            next_run = Some((next, created, successor.step));
-        }
-        // Followers wait for what is durable, and nothing else would hurry it.
-        let durable = step.durable || settles.is_some() || next_run.is_some() || !followed.is_empty();
-        write.changes.extend(followed);
-        let class = if durable { Durability::Durable } else { Durability::Ordered };
-        let sequence = shared.store.submit(write, class);
-        entry.written = sequence;
-        // An ordered write is not waited for, but everything that it builds on is.
-        let after = if durable { sequence } else { entry.promised };
-        if durable {
-            entry.promised = sequence;
-        }
-        for (due, run) in arm {
-            self.timers.arm(due, run);
-        }
-        if let Some((next, mut created, step)) = next_run {
-            created.written = sequence;
-            created.promised = sequence;
-            let start = created.state.start.clone();
-            self.names.set(start.namespace, &start.workflow_id, next);
-            self.runs.put(next, created);
-            let act = self.act_of(next, step, None);
-            self.when(sequence, act);
-        }
-        after
-    }
-
     fn on_inspect(&mut self, target: &Target, watch: bool, answer: Answer<Snapshot>) {
         let run = match self.resolve(target) {
             Ok(run) => run,
@@ -566,29 +397,6 @@ impl Owner {
         };
         let after = entry.promised;
         self.when(after, Act::Show { answer, snapshot: Box::new(snapshot) });
-    }
-
-    fn on_attach_query(&mut self, target: &Target, query: AttachedQuery, answer: Answer<()>) {
-        let outcome = self.resolve(target).and_then(|run| {
-            let limit = self.shared.limits.buffered_queries_max;
-            let entry = self.entry(run);
-            entry.queries.retain(|query| !query.is_abandoned());
-            if entry.queries.len() >= limit {
-                return Err(Error::Exhausted(format!(
-                    "consistent query buffer is full, this may be caused by too many queries and workflow not able to \
-                     process query fast enough ({} waiting, limit {limit})",
-                    entry.queries.len()
-                )));
-            }
-            if entry.state.workflow_task().is_none() {
-                // The task that the asker saw has ended meanwhile, and no step is due that would find the query.
-                query.retry_directly();
-            } else {
-                entry.queries.push(query);
-            }
-            Ok(())
-        });
-        let _ = answer.send(outcome);
     }
 
     fn on_delete(&mut self, target: &Target, answer: Answer<()>) {
@@ -619,17 +427,6 @@ impl Owner {
         }
         let sequence = self.delete(run);
         self.when(sequence, Act::Deleted { answer: Some(answer) });
-    }
-
-    /// Removes a closed run for good.
-    fn delete(&mut self, run: RunKey) -> Sequence {
-        let shared = self.shared.clone();
-        let entry = self.runs.pop(&run).expect("the run was loaded");
-        self.names.unset(entry.state.start.namespace, &entry.state.start.workflow_id, run);
-        let write = Write { slot: entry.slot, epoch: shared.epoch, changes: vec![Change::DeleteRun { run }] };
-        let sequence = shared.store.submit(write, Durability::Durable);
-        self.names.deleting(run, sequence);
-        sequence
     }
 
     /// Does something once this much is durable: at once if it is.
@@ -670,37 +467,10 @@ impl Owner {
     }
 }
 
-/// What a panic said.
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message").to_owned()
-}
-
 fn absent(execution: &crate::message::Execution) -> Error {
     let workflow_id = execution.workflow_id.clone();
     match execution.run_id {
         None => Error::NoSuchWorkflow { workflow_id },
         Some(run_id) => Error::NoSuchRun { workflow_id, run_id: run_id.to_string() },
     }
-}
-
-/// Adds the wake-up row's change if it needs one; says when the run is to be looked at in memory.
-fn wake_change(
-    shared: &Shared,
-    run: RunKey,
-    entry: &mut Entry,
-    now: Timestamp,
-    changes: &mut Vec<Change>,
-) -> Option<Timestamp> {
-    let state = &entry.state;
-    let next = match state.recorded.progress.closed_at {
-        None => state.next_deadline(),
-        // A closed run wakes once more, to be deleted.
-        Some(closed) => Some(closed + shared.retention(state.start.namespace)),
-    };
-    if let Some(due) = codec::wake_to_store(entry.stored_wake, next, now) {
-        changes.push(Change::SetWake { run, slot: entry.slot, due });
-        entry.stored_wake = due;
-    }
-    next
 }

@@ -1,6 +1,11 @@
 //! Starting a run under a workflow id that may be taken: every reuse and conflict policy.
 
-use super::{Entry, Owner, act::Act, panic_text, wake_change};
+use super::{
+    Owner,
+    act::Act,
+    commit::{panic_text, wake_change},
+    entry::Entry,
+};
 use crate::{
     Error, codec,
     message::{Answer, ParentLink, StartRequest, Started, Stepped},
