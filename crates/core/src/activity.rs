@@ -7,6 +7,15 @@
 //! - A report counts only for the attempt that is running; a late one changes nothing.
 //! - The attempt's one deadline is the earliest of its timeouts, or the end of its back-off.
 
+mod back_off;
+mod command;
+
+pub use command::{check_priority, check_queue_name};
+
+use self::{
+    back_off::{back_off, dispatch_again, next_attempt},
+    command::normalize,
+};
 use crate::{
     completion::Commands,
     draft::Draft,
@@ -15,14 +24,13 @@ use crate::{
     retry,
     state::{Activity, ActivityAttempt, ActivityPhase, priority_key},
     step::{ActivityRef, BadCommand, Dispatch, PolledActivity, Rejection, Reply},
-    time::{duration, wire},
     workflow_task,
 };
 use api::{
     command::v1::{RequestCancelActivityTaskCommandAttributes, ScheduleActivityTaskCommandAttributes},
     common::v1::Payloads,
-    enums::v1::{RetryState, TaskQueueKind, TimeoutType, WorkflowTaskFailedCause as Cause},
-    failure::v1::{ApplicationFailureInfo, Failure, ServerFailureInfo, TimeoutFailureInfo, failure::FailureInfo},
+    enums::v1::{RetryState, TimeoutType, WorkflowTaskFailedCause as Cause},
+    failure::v1::{Failure, ServerFailureInfo, TimeoutFailureInfo, failure::FailureInfo},
     history::v1::{
         ActivityTaskCancelRequestedEventAttributes, ActivityTaskCanceledEventAttributes,
         ActivityTaskCompletedEventAttributes, ActivityTaskFailedEventAttributes, ActivityTaskScheduledEventAttributes,
@@ -114,121 +122,6 @@ pub(crate) fn on_schedule(
         retry_interval: None,
     };
     draft.add_attempt(scheduled, attempt);
-    Ok(())
-}
-
-/// Checks a command and fills what it leaves unset: queue, retry policy, timeouts.
-fn normalize(draft: &Draft<'_>, command: &mut ScheduleActivityTaskCommandAttributes) -> Result<(), String> {
-    let limits = draft.env.limits;
-    let queue = command.task_queue.as_mut().ok_or("taskQueue is not set")?;
-    queue.normal_name.clear();
-    check_queue_name(&queue.name, limits.id_length_max)?;
-    if queue.kind == TaskQueueKind::Unspecified as i32 {
-        queue.kind = TaskQueueKind::Normal as i32;
-    }
-    let kind = command.activity_type.as_ref().map_or("", |it| it.name.as_str());
-    if command.activity_id.is_empty() {
-        return Err("activityId is not set".into());
-    }
-    if kind.is_empty() {
-        return Err("activityType is not set".into());
-    }
-    let policy = command.retry_policy.get_or_insert_default();
-    retry::fill(policy, &limits.activity_retry_policy);
-    retry::validate(policy)?;
-    for (what, length) in [("activityId", command.activity_id.len()), ("activityType", kind.len())] {
-        if length > limits.id_length_max {
-            return Err(format!("{what} exceeds length limit. Length={length} Limit={}", limits.id_length_max));
-        }
-    }
-    check_priority(command.priority.as_ref(), limits.fairness_key_length_max)
-        .map_err(|text| format!("invalid priorities: {text}"))?;
-    // What the activity leaves open it takes from its workflow.
-    if let Some(inherited) = &draft.state.start.event.priority {
-        let own = command.priority.get_or_insert_with(|| inherited.clone());
-        if own.priority_key == 0 {
-            own.priority_key = inherited.priority_key;
-        }
-        if own.fairness_key.is_empty() {
-            own.fairness_key = inherited.fairness_key.clone();
-            own.fairness_weight = inherited.fairness_weight;
-        }
-    }
-    for (what, timeout) in [
-        ("ScheduleToCloseTimeout", &command.schedule_to_close_timeout),
-        ("ScheduleToStartTimeout", &command.schedule_to_start_timeout),
-        ("StartToCloseTimeout", &command.start_to_close_timeout),
-        ("HeartbeatTimeout", &command.heartbeat_timeout),
-    ] {
-        if timeout.as_ref().is_some_and(|it| it.seconds < 0 || it.nanos < 0) {
-            return Err(format!("invalid {what}: negative duration"));
-        }
-    }
-
-    let run = draft.state.start.run_timeout();
-    let mut to_close = duration(command.schedule_to_close_timeout.as_ref());
-    let mut to_start = duration(command.schedule_to_start_timeout.as_ref());
-    let mut start_to_close = duration(command.start_to_close_timeout.as_ref());
-    let mut heartbeat = duration(command.heartbeat_timeout.as_ref());
-    if !to_close.is_zero() {
-        to_start = if to_start.is_zero() { to_close } else { to_start.min(to_close) };
-        start_to_close = if start_to_close.is_zero() { to_close } else { start_to_close.min(to_close) };
-    } else if !start_to_close.is_zero() {
-        to_close = run;
-        if to_start.is_zero() {
-            to_start = run;
-        }
-    } else {
-        return Err(format!(
-            "a valid StartToCloseTimeout or ScheduleToCloseTimeout must be set on the activity. ActivityId={} \
-             ActivityType={kind}",
-            command.activity_id
-        ));
-    }
-    if !run.is_zero() {
-        for timeout in [&mut to_close, &mut to_start, &mut start_to_close, &mut heartbeat] {
-            *timeout = (*timeout).min(run);
-        }
-    }
-    command.schedule_to_close_timeout = wire(to_close);
-    command.schedule_to_start_timeout = wire(to_start);
-    command.start_to_close_timeout = wire(start_to_close);
-    command.heartbeat_timeout = wire(heartbeat.min(start_to_close));
-    Ok(())
-}
-
-/// Queue names that users may use.
-pub fn check_queue_name(name: &str, length_max: usize) -> Result<(), String> {
-    if name.is_empty() {
-        return Err("missing task queue name".into());
-    }
-    if name.len() > length_max {
-        return Err(format!("taskQueue length exceeds limit. Length={} Limit={length_max}", name.len()));
-    }
-    if name.starts_with("/_sys/") {
-        return Err("task queue name cannot start with reserved prefix /_sys/".into());
-    }
-    Ok(())
-}
-
-/// Priorities that users may give.
-pub fn check_priority(
-    priority: Option<&api::common::v1::Priority>,
-    fairness_key_length_max: usize,
-) -> Result<(), String> {
-    let Some(priority) = priority else { return Ok(()) };
-    if priority.priority_key < 0 {
-        return Err("priority key can't be negative".into());
-    }
-    if priority.fairness_key.len() > fairness_key_length_max {
-        return Err(format!(
-            "fairness key length exceeds limit. Length={} Limit={fairness_key_length_max}",
-            priority.fairness_key.len()
-        ));
-    }
-    if priority.fairness_weight < 0.0 {
-        return Err("fairness weight can't be negative".into());
-    }
     Ok(())
 }
 
@@ -460,57 +353,6 @@ pub(crate) fn on_fail(
     Ok(Reply::Done)
 }
 
-fn next_attempt(draft: &Draft<'_>, activity: &Activity, failure: &Failure) -> Result<std::time::Duration, RetryState> {
-    let policy = activity.retry_policy().ok_or(RetryState::RetryPolicyNotSet)?;
-    if activity.facts.cancel_requested.is_some() {
-        return Err(RetryState::CancelRequested);
-    }
-    retry::next(policy, activity.attempt.attempt, failure, draft.now(), activity.expires())
-}
-
-fn back_off(draft: &mut Draft<'_>, activity: &Activity, failure: &Failure, interval: std::time::Duration) {
-    let now = draft.now();
-    let kept = truncated(failure, draft.env.limits.retained_activity_failure_bytes_max);
-    draft.change_attempt(activity.facts.scheduled, |attempt| {
-        attempt.attempt += 1;
-        attempt.phase = ActivityPhase::BackingOff;
-        attempt.attempt_scheduled_at = now + interval;
-        attempt.last_failure = Some(Proto(kept));
-        attempt.last_completed_at = Some(now);
-        attempt.retry_interval = Some(interval);
-    });
-    draft.step.durable = true;
-}
-
-/// What is kept of a failure between attempts, so that retries cannot make the state grow without bound: one that
-/// is too long becomes the cause of a failure that says so, cut to what fits.
-fn truncated(failure: &Failure, bytes_max: usize) -> Failure {
-    if failure.encoded_len() <= bytes_max {
-        return failure.clone();
-    }
-    let cut = |text: &str, bytes: usize| text.get(..text.floor_char_boundary(bytes)).unwrap_or_default().to_owned();
-    let kept_info = match &failure.failure_info {
-        Some(FailureInfo::ApplicationFailureInfo(it)) => {
-            Some(FailureInfo::ApplicationFailureInfo(ApplicationFailureInfo { details: None, ..it.clone() }))
-        }
-        _ => None,
-    };
-    let original = Failure {
-        message: cut(&failure.message, bytes_max / 2),
-        source: cut(&failure.source, bytes_max / 16),
-        stack_trace: cut(&failure.stack_trace, bytes_max / 4),
-        failure_info: kept_info,
-        ..Failure::default()
-    };
-    Failure {
-        message: format!("Failure exceeds size limit. Size={} Limit={bytes_max}", failure.encoded_len()),
-        source: "Server".to_owned(),
-        failure_info: Some(FailureInfo::ServerFailureInfo(ServerFailureInfo::default())),
-        cause: Some(Box::new(original)),
-        ..Failure::default()
-    }
-}
-
 pub(crate) fn on_cancel(
     draft: &mut Draft<'_>,
     activity: ActivityRef,
@@ -577,20 +419,6 @@ pub(crate) fn on_deadline(draft: &mut Draft<'_>, scheduled: EventId) {
             time_out(draft, &activity, if over { TimeoutType::StartToClose } else { TimeoutType::Heartbeat });
         }
     }
-}
-
-fn dispatch_again(draft: &mut Draft<'_>, activity: &Activity) {
-    let task = draft.next_id();
-    draft.dispatch(Dispatch {
-        id: task,
-        kind: TaskKind::Activity,
-        queue: activity.task_queue().to_owned(),
-        sticky: None,
-        scheduled: activity.facts.scheduled,
-        priority: priority_key(activity.facts.attributes.priority.as_ref()),
-    });
-    draft.change_attempt(activity.facts.scheduled, |attempt| attempt.phase = ActivityPhase::Queued { task });
-    draft.step.durable = true;
 }
 
 fn time_out(draft: &mut Draft<'_>, activity: &Activity, timeout: TimeoutType) {
