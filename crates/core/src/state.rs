@@ -12,105 +12,24 @@
 //! - `deadlines` holds exactly one entry for each thing that waits for time, kept by the setters in `draft`.
 //! - A closed run has no workflow task, no deadlines and no pending items.
 
-use crate::{
-    ids::{EventId, NamespaceKey},
-    proto::Proto,
-    time::Timestamp,
-};
+mod activity;
+mod start;
+mod workflow_task;
+
+pub use activity::{Activity, ActivityAttempt, ActivityFacts, ActivityPhase};
+pub use start::{PRIORITY_DEFAULT, Parent, Start, priority_key};
+pub use workflow_task::{SPECULATIVE_SCHEDULE_TO_START, ScheduledTask, StartedTask, Sticky, TaskClass, WorkflowTask};
+
+use crate::{ids::EventId, proto::Proto, time::Timestamp};
 use api::{
-    common::v1::{Payload, Payloads, Priority, RetryPolicy},
+    common::v1::Payload,
     enums::v1::{ParentClosePolicy, WorkflowExecutionStatus as Status},
-    failure::v1::Failure,
-    history::v1::{
-        ActivityTaskScheduledEventAttributes, HistoryEvent, StartChildWorkflowExecutionInitiatedEventAttributes,
-        WorkflowExecutionStartedEventAttributes,
-    },
+    history::v1::{HistoryEvent, StartChildWorkflowExecutionInitiatedEventAttributes},
 };
 use imbl::{OrdMap, OrdSet};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 use uuid::Uuid;
-
-/// What is fixed when a run starts.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Start {
-    pub namespace: NamespaceKey,
-    pub workflow_id: String,
-    pub run_id: Uuid,
-    pub started_at: Timestamp,
-    pub event: WorkflowExecutionStartedEventAttributes,
-    pub user_metadata: Option<api::sdk::v1::UserMetadata>,
-}
-
-impl Start {
-    pub fn workflow_type(&self) -> &str {
-        self.event.workflow_type.as_ref().map_or("", |it| &it.name)
-    }
-
-    pub fn task_queue(&self) -> &str {
-        self.event.task_queue.as_ref().map_or("", |it| &it.name)
-    }
-
-    pub fn run_timeout(&self) -> Duration {
-        crate::time::duration(self.event.workflow_run_timeout.as_ref())
-    }
-
-    pub fn execution_timeout(&self) -> Duration {
-        crate::time::duration(self.event.workflow_execution_timeout.as_ref())
-    }
-
-    pub fn task_timeout(&self) -> Duration {
-        crate::time::duration(self.event.workflow_task_timeout.as_ref())
-    }
-
-    pub fn first_task_backoff(&self) -> Duration {
-        crate::time::duration(self.event.first_workflow_task_backoff.as_ref())
-    }
-
-    pub fn execution_expires(&self) -> Option<Timestamp> {
-        self.event.workflow_execution_expiration_time.map(Timestamp::from)
-    }
-
-    /// When the run times out, if it does: its own timeout counts from the first workflow task's back-off on.
-    pub fn run_expires(&self) -> Option<Timestamp> {
-        let run =
-            (!self.run_timeout().is_zero()).then(|| self.started_at + self.first_task_backoff() + self.run_timeout());
-        [run, self.execution_expires()].into_iter().flatten().min()
-    }
-
-    pub fn execution_time(&self) -> Timestamp {
-        self.started_at + self.first_task_backoff()
-    }
-
-    pub fn priority(&self) -> i32 {
-        priority_key(self.event.priority.as_ref())
-    }
-
-    pub fn parent(&self) -> Option<Parent> {
-        let execution = self.event.parent_workflow_execution.as_ref()?;
-        Some(Parent {
-            workflow_id: execution.workflow_id.clone(),
-            run_id: execution.run_id.parse().ok()?,
-            initiated: self.event.parent_initiated_event_id,
-        })
-    }
-}
-
-/// The default priority of the protocol; lower is more urgent.
-pub const PRIORITY_DEFAULT: i32 = 3;
-
-/// A priority message's key, with the default filled in.
-pub fn priority_key(priority: Option<&Priority>) -> i32 {
-    priority.map(|it| it.priority_key).filter(|key| *key > 0).unwrap_or(PRIORITY_DEFAULT)
-}
-
-/// The run that started this one as a child.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Parent {
-    pub workflow_id: String,
-    pub run_id: Uuid,
-    pub initiated: EventId,
-}
 
 /// A run's identity, its facts and its pending items.
 #[derive(Debug, Clone, PartialEq)]
@@ -161,50 +80,6 @@ impl Progress {
     pub fn status(&self) -> Status {
         Status::try_from(self.status).unwrap_or(Status::Unspecified)
     }
-}
-
-/// What history says of an activity that has been scheduled and not closed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ActivityFacts {
-    pub scheduled: EventId,
-    pub scheduled_at: Timestamp,
-    pub attributes: Proto<ActivityTaskScheduledEventAttributes>,
-    /// The ActivityTaskCancelRequested event, once there is one.
-    pub cancel_requested: Option<EventId>,
-}
-
-/// What history does not say of it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ActivityAttempt {
-    pub attempt: i32,
-    pub phase: ActivityPhase,
-    /// When this attempt was, or will be, put in its queue.
-    pub attempt_scheduled_at: Timestamp,
-    pub heartbeat_details: Option<Proto<Payloads>>,
-    pub last_heartbeat: Option<Timestamp>,
-    pub last_failure: Option<Proto<Failure>>,
-    pub last_worker: String,
-    pub last_started_at: Option<Timestamp>,
-    pub last_completed_at: Option<Timestamp>,
-    pub retry_interval: Option<Duration>,
-}
-
-/// Where an attempt is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum ActivityPhase {
-    /// Waiting out the back-off before the attempt.
-    BackingOff,
-    /// In its task queue, as this task.
-    Queued { task: i64 },
-    /// A worker has it.
-    Started { at: Timestamp, request_id: String },
-}
-
-/// Both halves of a pending activity.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Activity {
-    pub facts: Arc<ActivityFacts>,
-    pub attempt: Arc<ActivityAttempt>,
 }
 
 /// A timer that has started and neither fired nor been cancelled.
@@ -301,64 +176,6 @@ pub struct PendingUpdate {
     /// The message as the worker of the running workflow task saw it.
     pub sent: bool,
     pub bytes: u64,
-}
-
-/// The worker whose cache holds this run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sticky {
-    pub queue: String,
-    pub schedule_to_start: Duration,
-}
-
-/// The one workflow task that a run may have.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum WorkflowTask {
-    None,
-    Scheduled(ScheduledTask),
-    Started(StartedTask),
-}
-
-/// How a workflow task relates to history.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum TaskClass {
-    /// Its events are in history as they happen.
-    Normal,
-    /// A retry after a failure: its events are written only when it completes.
-    Transient,
-    /// Carries updates only: leaves no trace if all are rejected, and is forgotten by a crash.
-    Speculative,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ScheduledTask {
-    pub class: TaskClass,
-    /// Its WorkflowTaskScheduled event, or the id that one would get.
-    pub scheduled: EventId,
-    pub attempt: i32,
-    pub scheduled_at: Timestamp,
-    /// Of the first task in a chain of heartbeats.
-    pub original_scheduled_at: Timestamp,
-    pub start_to_close: Duration,
-    /// The sticky queue it went to, if any.
-    pub sticky: Option<Sticky>,
-    /// Its place in the task queue; 0 for a speculative task, which has none on disk.
-    pub task: i64,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct StartedTask {
-    pub class: TaskClass,
-    pub scheduled: EventId,
-    pub started: EventId,
-    pub attempt: i32,
-    pub scheduled_at: Timestamp,
-    pub original_scheduled_at: Timestamp,
-    pub started_at: Timestamp,
-    pub start_to_close: Duration,
-    pub request_id: String,
-    pub identity: String,
-    pub history_bytes: i64,
-    pub suggest_continue_as_new: Vec<i32>,
 }
 
 /// What waits for time.
@@ -499,86 +316,5 @@ impl MutableState {
             }
         }
         self.deadlines = deadlines;
-    }
-}
-
-impl WorkflowTask {
-    /// When the task times out, if it does.
-    pub fn deadline(&self) -> Option<Timestamp> {
-        match self {
-            WorkflowTask::None => None,
-            WorkflowTask::Scheduled(task) if task.class == TaskClass::Speculative => {
-                Some(task.scheduled_at + SPECULATIVE_SCHEDULE_TO_START)
-            }
-            WorkflowTask::Scheduled(task) => task.sticky.as_ref().map(|it| task.scheduled_at + it.schedule_to_start),
-            WorkflowTask::Started(task) => Some(task.started_at + task.start_to_close),
-        }
-    }
-
-    /// What a crash leaves of it: a speculative task is in memory only.
-    pub fn stored(&self) -> WorkflowTask {
-        match self {
-            WorkflowTask::Scheduled(task) if task.class == TaskClass::Speculative => WorkflowTask::None,
-            WorkflowTask::Started(task) if task.class == TaskClass::Speculative => WorkflowTask::None,
-            WorkflowTask::None | WorkflowTask::Scheduled(_) | WorkflowTask::Started(_) => self.clone(),
-        }
-    }
-
-    pub fn is_started(&self) -> bool {
-        matches!(self, WorkflowTask::Started(_))
-    }
-
-    pub fn is_none(&self) -> bool {
-        matches!(self, WorkflowTask::None)
-    }
-}
-
-/// How long a speculative workflow task may wait for a poller before it becomes a normal one.
-pub const SPECULATIVE_SCHEDULE_TO_START: Duration = Duration::from_secs(5);
-
-impl Activity {
-    pub fn retry_policy(&self) -> Option<&RetryPolicy> {
-        self.facts.attributes.retry_policy.as_ref()
-    }
-
-    pub fn schedule_to_close(&self) -> Duration {
-        crate::time::duration(self.facts.attributes.schedule_to_close_timeout.as_ref())
-    }
-
-    pub fn schedule_to_start(&self) -> Duration {
-        crate::time::duration(self.facts.attributes.schedule_to_start_timeout.as_ref())
-    }
-
-    pub fn start_to_close(&self) -> Duration {
-        crate::time::duration(self.facts.attributes.start_to_close_timeout.as_ref())
-    }
-
-    pub fn heartbeat(&self) -> Duration {
-        crate::time::duration(self.facts.attributes.heartbeat_timeout.as_ref())
-    }
-
-    pub fn task_queue(&self) -> &str {
-        self.facts.attributes.task_queue.as_ref().map_or("", |it| &it.name)
-    }
-
-    /// When all attempts together must be over.
-    pub fn expires(&self) -> Option<Timestamp> {
-        (!self.schedule_to_close().is_zero()).then(|| self.facts.scheduled_at + self.schedule_to_close())
-    }
-
-    /// When time next does something to it: the earliest of its timeouts, or the end of its back-off.
-    pub fn deadline(&self) -> Option<Timestamp> {
-        let own = match &self.attempt.phase {
-            ActivityPhase::BackingOff => Some(self.attempt.attempt_scheduled_at),
-            ActivityPhase::Queued { .. } => (!self.schedule_to_start().is_zero())
-                .then(|| self.attempt.attempt_scheduled_at + self.schedule_to_start()),
-            ActivityPhase::Started { at, .. } => {
-                let close = (!self.start_to_close().is_zero()).then(|| *at + self.start_to_close());
-                let beat = (!self.heartbeat().is_zero())
-                    .then(|| self.attempt.last_heartbeat.filter(|beat| beat > at).unwrap_or(*at) + self.heartbeat());
-                [close, beat].into_iter().flatten().min()
-            }
-        };
-        [own, self.expires()].into_iter().flatten().min()
     }
 }
