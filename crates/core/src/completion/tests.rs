@@ -117,3 +117,104 @@ fn the_first_completion_shows_in_lists() {
     run.complete_task([]);
     assert!(!run.last.visibility);
 }
+
+#[test]
+fn a_worker_keeps_its_task_by_heartbeats() {
+    let mut run = Run::started();
+    run.advance(secs(3));
+    let heartbeat = |run: &mut Run| {
+        run.respond([], [], |it| {
+            it.force_create_new_workflow_task = true;
+            it.return_new_workflow_task = true;
+        })
+    };
+    let next = match heartbeat(&mut run) {
+        Ok(Reply::TaskCompleted(done)) => done.next.expect("the next task comes inline"),
+        other => panic!("expected the next task, got {other:?}"),
+    };
+    assert_eq!((next.scheduled, next.started, next.previous_started, next.history_from), (5, 6, 3, 4));
+    for _ in 0..5 {
+        run.advance(secs(5));
+        assert!(matches!(heartbeat(&mut run), Ok(Reply::TaskCompleted(_))));
+    }
+    run.expect_history_from(
+        17,
+        expect![[r#"
+        17 WorkflowTaskScheduled
+        18 WorkflowTaskStarted
+        19 WorkflowTaskCompleted
+        20 WorkflowTaskScheduled
+        21 WorkflowTaskStarted
+    "#]],
+    );
+}
+
+#[test]
+fn heartbeats_end_after_half_an_hour() {
+    let mut run = Run::limited(|limits| limits.workflow_task_heartbeat_total_max = secs(20));
+    run.sticky = Some("worker-1");
+    let heartbeat = |run: &mut Run| {
+        run.respond([], [], |it| {
+            it.force_create_new_workflow_task = true;
+            it.return_new_workflow_task = true;
+        })
+    };
+    for _ in 0..5 {
+        assert!(matches!(heartbeat(&mut run), Ok(Reply::TaskCompleted(_))));
+        run.advance(secs(5));
+    }
+    assert!(matches!(heartbeat(&mut run), Ok(Reply::TaskTimedOut)));
+    run.expect_history_from(
+        14,
+        expect![[r#"
+        14 WorkflowTaskScheduled              sticky=worker-1
+        15 WorkflowTaskStarted
+        16 WorkflowTaskCompleted
+        17 WorkflowTaskScheduled              sticky=worker-1
+        18 WorkflowTaskStarted
+        19 WorkflowTaskTimedOut               StartToClose
+        20 WorkflowTaskScheduled
+    "#]],
+    );
+    assert_eq!(run.state.unrecorded.task.sticky, None);
+}
+
+#[test]
+fn a_worker_that_makes_progress_may_go_on() {
+    let mut run = Run::limited(|limits| limits.workflow_task_heartbeat_total_max = secs(20));
+    for n in 0..10 {
+        run.complete_task_with([record_marker(&n.to_string())], [], |it| {
+            it.force_create_new_workflow_task = true;
+            it.return_new_workflow_task = true;
+        });
+        run.advance(secs(5));
+    }
+    assert!(run.state.workflow_task().is_started());
+}
+
+#[test]
+fn nothing_comes_inline_when_there_is_nothing_to_do() {
+    let mut run = Run::started();
+    let done = run.complete_task_with([], [], |it| it.return_new_workflow_task = true);
+    assert!(done.next.is_none());
+    assert!(run.state.workflow_task().is_none());
+}
+
+#[test]
+fn what_arrived_meanwhile_comes_inline() {
+    let mut run = Run::started();
+    run.poll();
+    run.signal("hello");
+    let done = run.complete_task_with([], [], |it| it.return_new_workflow_task = true);
+    assert_eq!(done.next.expect("a signal is to be seen").started, 7);
+    assert!(run.queue.is_empty(), "it never was in a queue");
+    run.expect_history_from(
+        4,
+        expect![[r#"
+         4 WorkflowTaskCompleted
+         5 WorkflowExecutionSignaled          hello
+         6 WorkflowTaskScheduled
+         7 WorkflowTaskStarted
+    "#]],
+    );
+}
