@@ -4,9 +4,15 @@
 //! - A step works on a copy. One that returns `Err`, or panics, leaves nothing behind.
 //! - Everything a step wants done is in the [`Step`]; nothing is done here.
 
+mod input;
+mod refusal;
+
+pub use input::{ActivityRef, CancelRequest, ChildOutcome, Input, Signal, TaskCompletion, TaskToken};
+pub use refusal::{BadCommand, Rejection, camel, cause_name};
+
 use crate::{
     draft::Draft,
-    ids::{EventId, NamespaceKey, RunKey, TaskKind},
+    ids::{EventId, NamespaceKey, TaskKind},
     limits::Limits,
     state::{ItemRef, MutableState},
     time::Timestamp,
@@ -14,11 +20,7 @@ use crate::{
     update, workflow_task,
 };
 use api::{
-    common::v1::{Payloads, WorkflowExecution},
-    enums::v1::{IndexedValueType, WorkflowTaskFailedCause},
-    failure::v1::Failure,
-    history::v1::HistoryEvent,
-    protocol::v1::Message,
+    enums::v1::IndexedValueType, failure::v1::Failure, history::v1::HistoryEvent, protocol::v1::Message,
     update::v1::Outcome,
 };
 use std::{
@@ -67,157 +69,6 @@ impl Env<'_> {
         let millis = (self.now.as_nanos() / 1_000_000).max(0) as u64;
         uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
     }
-}
-
-/// Anything that can happen to a run that exists.
-#[derive(Debug, Clone)]
-pub enum Input {
-    Signal(Signal),
-    RequestCancel(CancelRequest),
-    Terminate {
-        reason: String,
-        details: Option<Payloads>,
-        identity: String,
-        links: Vec<api::common::v1::Link>,
-    },
-    /// A start with the same id was answered with this run: remember its request id.
-    AttachRequest {
-        request_id: String,
-        identity: String,
-        event: bool,
-    },
-    StartWorkflowTask {
-        scheduled: EventId,
-        task: i64,
-        identity: String,
-        request_id: String,
-        sticky: bool,
-    },
-    CompleteWorkflowTask(Box<TaskCompletion>),
-    FailWorkflowTask {
-        token: TaskToken,
-        cause: WorkflowTaskFailedCause,
-        failure: Option<Failure>,
-        identity: String,
-        binary_checksum: String,
-    },
-    /// The sticky queue that the scheduled task waits in has no worker.
-    StickyUnavailable {
-        scheduled: EventId,
-    },
-    ResetSticky,
-    StartActivity {
-        scheduled: EventId,
-        task: i64,
-        identity: String,
-        request_id: String,
-    },
-    CompleteActivity {
-        activity: ActivityRef,
-        result: Option<Payloads>,
-        identity: String,
-    },
-    FailActivity {
-        activity: ActivityRef,
-        failure: Option<Failure>,
-        last_heartbeat: Option<Payloads>,
-        identity: String,
-    },
-    CancelActivity {
-        activity: ActivityRef,
-        details: Option<Payloads>,
-        identity: String,
-    },
-    Heartbeat {
-        activity: ActivityRef,
-        details: Option<Payloads>,
-        identity: String,
-    },
-    /// Time has passed.
-    Wake,
-    ChildStarted {
-        initiated: EventId,
-        run_id: Uuid,
-    },
-    ChildStartFailed {
-        initiated: EventId,
-        cause: api::enums::v1::StartChildWorkflowExecutionFailedCause,
-    },
-    ChildClosed {
-        initiated: EventId,
-        workflow_id: String,
-        run_id: Uuid,
-        outcome: Box<ChildOutcome>,
-    },
-    ExternalSignaled {
-        initiated: EventId,
-        failed: Option<api::enums::v1::SignalExternalWorkflowExecutionFailedCause>,
-    },
-    ExternalCanceled {
-        initiated: EventId,
-        failed: Option<api::enums::v1::CancelExternalWorkflowExecutionFailedCause>,
-    },
-    Update(Box<api::update::v1::Request>),
-}
-
-/// What a child's parent is told when the child's chain of runs ends.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ChildOutcome {
-    /// The closing event of the child.
-    pub event: HistoryEvent,
-}
-
-#[derive(Debug, Clone)]
-pub struct Signal {
-    pub name: String,
-    pub input: Option<Payloads>,
-    pub identity: String,
-    pub header: Option<api::common::v1::Header>,
-    pub request_id: String,
-    pub links: Vec<api::common::v1::Link>,
-    /// The workflow that sent it, if one did.
-    pub external: Option<WorkflowExecution>,
-}
-
-#[derive(Debug, Clone)]
-pub struct CancelRequest {
-    pub reason: String,
-    pub identity: String,
-    pub request_id: String,
-    pub links: Vec<api::common::v1::Link>,
-    /// The workflow that asked, and its initiating event.
-    pub external: Option<(WorkflowExecution, EventId)>,
-    /// Only a run of which this is the first run may be cancelled.
-    pub first_run_id: Option<Uuid>,
-    /// Only a child of this run may be cancelled.
-    pub child_only: Option<Uuid>,
-}
-
-/// What a worker must present to report on a workflow task.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TaskToken {
-    pub run: RunKey,
-    pub scheduled: EventId,
-    pub started: EventId,
-    pub attempt: i32,
-    /// Tells apart two starts of one transient task, and tasks handed out before and after a crash.
-    pub started_at: Timestamp,
-}
-
-/// Which activity a worker means.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ActivityRef {
-    /// By task token: this attempt alone.
-    Token { scheduled: EventId, attempt: i32 },
-    /// By the id that workflow code chose: whatever attempt runs.
-    Id(String),
-}
-
-/// A worker's answer to a workflow task.
-#[derive(Debug, Clone)]
-pub struct TaskCompletion {
-    pub token: TaskToken,
-    pub request: api::workflowservice::v1::RespondWorkflowTaskCompletedRequest,
 }
 
 /// Everything that follows from one input.
@@ -339,37 +190,6 @@ pub enum Notice {
     UpdateAborted { id: String, reason: update::Abort },
 }
 
-/// Why a run refuses an input. The run is unchanged.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum Rejection {
-    /// Nothing will change any more.
-    #[error("workflow execution already completed")]
-    Closed,
-    /// The worker lost a race or outlived a timeout; its report is dropped.
-    #[error("Workflow task not found.")]
-    StaleWorkflowTask,
-    /// The queue still had a task that is over: throw it away.
-    #[error("task {scheduled} no longer waits")]
-    StaleTask { scheduled: EventId },
-    #[error("invalid activityID or activity already timed out or invoking workflow is completed")]
-    StaleActivity,
-    #[error("cannot find pending activity with ActivityID {0}, check workflow execution history for more details")]
-    NoSuchActivity(String),
-    #[error("{0}")]
-    Invalid(String),
-    /// The caller meant another run or chain than the current one.
-    #[error("workflow execution not found")]
-    NotThisExecution,
-    #[error("{text}")]
-    LimitExceeded { text: String },
-    /// The run has taken as many updates as a run may.
-    #[error("{0}")]
-    TooManyUpdates(String),
-    /// Workflow tasks keep failing; nothing that needs one can be served.
-    #[error("{0}")]
-    NotReady(String),
-}
-
 /// Applies one input to one run and says everything that follows from it.
 ///
 /// What the run is afterwards is a state of its own: whoever holds the one before still sees that.
@@ -457,53 +277,6 @@ fn refuse_closed(draft: &mut Draft<'_>, input: Input) -> Result<Reply, Rejection
         | Input::Heartbeat { .. } => Err(Rejection::Closed),
         Input::Signal(_) | Input::Terminate { .. } | Input::AttachRequest { .. } => Err(Rejection::Closed),
     }
-}
-
-/// A refusal of a worker's command: the workflow *task* fails, not the run.
-#[derive(Debug, Clone, PartialEq)]
-pub struct BadCommand {
-    pub cause: WorkflowTaskFailedCause,
-    /// What is wrong; `None` when the cause says it all.
-    pub text: Option<String>,
-    /// The run cannot go on (its command would never fit): terminate it.
-    pub terminate: bool,
-}
-
-impl BadCommand {
-    pub fn new(cause: WorkflowTaskFailedCause, text: impl Into<String>) -> BadCommand {
-        BadCommand { cause, text: Some(text.into()), terminate: false }
-    }
-
-    pub fn fatal(cause: WorkflowTaskFailedCause, text: impl Into<String>) -> BadCommand {
-        BadCommand { cause, text: Some(text.into()), terminate: true }
-    }
-
-    /// The text as clients see it: `BadStartTimerAttributes: …`, or the cause alone.
-    pub fn message(&self) -> String {
-        let cause = cause_name(self.cause);
-        match &self.text {
-            Some(text) => format!("{cause}: {text}"),
-            None => cause,
-        }
-    }
-}
-
-/// A cause's short name in the protocol's camel case.
-pub fn cause_name(cause: WorkflowTaskFailedCause) -> String {
-    camel(cause.as_str_name().trim_start_matches("WORKFLOW_TASK_FAILED_CAUSE_"))
-}
-
-/// `SCREAMING_SNAKE` to `CamelCase`.
-pub fn camel(name: &str) -> String {
-    name.split('_')
-        .map(|word| {
-            let mut letters = word.chars();
-            letters
-                .next()
-                .map(|first| first.to_ascii_uppercase().to_string() + &letters.as_str().to_ascii_lowercase())
-                .unwrap_or_default()
-        })
-        .collect()
 }
 
 /// A duration rounded for people.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{
+    ids::RunKey,
     state::{ActivityPhase, WorkflowTask},
     testkit::*,
     time::wire,
@@ -10,7 +11,7 @@ use api::{
     command::v1::Command,
     enums::v1::{
         CancelExternalWorkflowExecutionFailedCause, CommandType, ParentClosePolicy,
-        SignalExternalWorkflowExecutionFailedCause, StartChildWorkflowExecutionFailedCause,
+        SignalExternalWorkflowExecutionFailedCause, StartChildWorkflowExecutionFailedCause, WorkflowTaskFailedCause,
     },
     workflowservice::v1::StartWorkflowExecutionRequest,
 };
