@@ -3,8 +3,18 @@
 //! Opening lays out what is missing and starts the writer; closing flushes what was submitted and gives the
 //! directory back. In between this file only hands calls on.
 
+mod flusher;
+mod options;
+mod place;
+
+pub use options::{Flush, Location, Options};
+
+use self::{
+    flusher::Flusher,
+    place::{BUSY_TIMEOUT, Place, Role},
+};
 use crate::{
-    directory::{self, DataDirectory},
+    directory::DataDirectory,
     error::{Error, OpenError},
     events,
     filter::Query,
@@ -16,20 +26,14 @@ use crate::{
         HistoryRow, LoadedRun, LogOwner, LogRange, LogRow, RegistryKind, RunRow, Sequence, TaskRow, TokenHash, TraceId,
         TransferRow, VisibilityRow, WakeRow, Write,
     },
-    schema, telemetry,
+    telemetry,
     writer::{self, Progress, Settings, Shared, Statistics},
 };
 use bytes::Bytes;
-use parking_lot::{Condvar, Mutex, RwLock};
-use rusqlite::{Connection, OpenFlags};
+use parking_lot::Mutex;
+use rusqlite::Connection;
 use std::{
-    fs::File,
-    path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-        mpsc,
-    },
+    sync::{Arc, mpsc},
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -42,54 +46,6 @@ use uuid::Uuid;
 
 /// How long the write-ahead log becomes before it is moved into the database.
 const LOG_BYTES_MAX: u64 = 32 * 1024 * 1024;
-/// Nobody else writes; this is for tools that look at the file.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-const WRITER_CACHE_KIB: i64 = 64 * 1024;
-const READER_CACHE_KIB: i64 = 8 * 1024;
-
-/// How a store is opened.
-#[derive(Debug, Clone)]
-pub struct Options {
-    pub path: Location,
-    /// How long a group that nobody waits for may wait for company.
-    pub ordered_wait: Duration,
-    pub flush: Flush,
-    /// How many reads may run at once.
-    pub readers: usize,
-}
-
-/// Where the rows live.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Location {
-    Directory(PathBuf),
-    /// Gone when the store is closed.
-    Memory,
-}
-
-/// When a commit reaches the disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flush {
-    /// Before it is acknowledged.
-    EveryGroup,
-    /// A commit is acknowledged once the operating system has it, and flushed within `every`: it survives the
-    /// end of the process but may be lost in a power cut.
-    Relaxed { every: Duration },
-}
-
-impl Options {
-    pub fn directory(path: impl Into<PathBuf>) -> Options {
-        Options::at(Location::Directory(path.into()))
-    }
-
-    pub fn memory() -> Options {
-        Options::at(Location::Memory)
-    }
-
-    fn at(path: Location) -> Options {
-        Options { path, ordered_wait: Duration::from_millis(5), flush: Flush::EveryGroup, readers: 4 }
-    }
-}
-
 /// The greatest ids ever used, those of deleted rows included. After an unclean end they may be somewhat
 /// greater than that, never smaller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -420,134 +376,5 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.close();
-    }
-}
-
-/// Where connections lead.
-struct Place {
-    name: PathBuf,
-    directory: Option<DataDirectory>,
-    /// In memory there is no log to read from while another connection writes, so they take turns.
-    gate: Option<Arc<RwLock<()>>>,
-}
-
-enum Role {
-    Writer(Flush),
-    Reader,
-}
-
-impl Place {
-    fn take(location: &Location) -> Result<Place, OpenError> {
-        match location {
-            Location::Directory(path) => {
-                let directory = DataDirectory::take(path)?;
-                Ok(Place { name: directory.database(), directory: Some(directory), gate: None })
-            }
-            Location::Memory => {
-                static OPENED: AtomicU64 = AtomicU64::new(0);
-                let number = OPENED.fetch_add(1, Ordering::Relaxed);
-                let name = PathBuf::from(format!("file:/tradewind-{number}?vfs=memdb"));
-                Ok(Place { name, directory: None, gate: Some(Arc::new(RwLock::new(()))) })
-            }
-        }
-    }
-
-    fn connect(&self, role: Role) -> Result<Connection, OpenError> {
-        let connection = self.open_file(&role).map_err(|error| self.failed(&error))?;
-        Ok(connection)
-    }
-
-    fn open_file(&self, role: &Role) -> rusqlite::Result<Connection> {
-        let mut flags =
-            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        if self.directory.is_none() {
-            flags |= OpenFlags::SQLITE_OPEN_URI;
-        }
-        let connection = Connection::open_with_flags(&self.name, flags)?;
-        connection.busy_timeout(BUSY_TIMEOUT)?;
-        connection.pragma_update(None, "temp_store", "MEMORY")?;
-        match role {
-            Role::Writer(_) => connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?,
-            Role::Reader => {
-                connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
-                connection.pragma_update(None, "query_only", true)?;
-            }
-        }
-        if let Role::Writer(flush) = role
-            && self.directory.is_some()
-        {
-            // Laid out before the journal mode changes; see `schema::create`.
-            if schema::is_empty(&connection)? {
-                schema::create(&connection)?;
-            }
-            connection.pragma_update(None, "journal_mode", "WAL")?;
-            let synchronous = match flush {
-                Flush::EveryGroup => "FULL",
-                Flush::Relaxed { .. } => "NORMAL",
-            };
-            connection.pragma_update(None, "synchronous", synchronous)?;
-            connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-        } else if let Role::Writer(_) = role {
-            connection.pragma_update(None, "journal_mode", "MEMORY")?;
-            schema::create(&connection)?;
-        }
-        Ok(connection)
-    }
-
-    /// Checks what the file's header could not tell, and brings an older database up to date.
-    fn prepare(&self, connection: &Connection) -> Result<(), OpenError> {
-        let (version, application) = schema::marks(connection).map_err(|error| self.failed(&error))?;
-        if (version, application) == (0, 0) {
-            return Err(OpenError::Foreign { path: self.name.clone() });
-        }
-        directory::check_marks(&self.name, version, application)?;
-        if schema::upgrade(connection).map_err(|error| self.failed(&error))? {
-            tracing::info!(from = version, to = schema::VERSION, "the data directory has a newer format");
-        }
-        Ok(())
-    }
-
-    fn failed(&self, error: &rusqlite::Error) -> OpenError {
-        OpenError::Corrupt { path: self.name.clone(), reason: error.to_string() }
-    }
-}
-
-/// Flushes the write-ahead log from time to time, in the relaxed mode.
-struct Flusher {
-    stop: Arc<(Mutex<bool>, Condvar)>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Flusher {
-    fn start(log: &Path, every: Duration) -> Result<Flusher, OpenError> {
-        let failed = |source| OpenError::Io { path: log.to_owned(), source };
-        // SQLite keeps this file for as long as a connection is open, so one handle serves to the end.
-        let file = File::options().create(true).append(true).open(log).map_err(failed)?;
-        let stop = Arc::new((Mutex::new(false), Condvar::new()));
-        let stopped = Arc::clone(&stop);
-        let thread = thread::Builder::new()
-            .name("store-flusher".to_owned())
-            .spawn(move || {
-                let (stopped, changed) = &*stopped;
-                let mut stopped = stopped.lock();
-                while !*stopped {
-                    changed.wait_for(&mut stopped, every);
-                    if let Err(error) = file.sync_data() {
-                        tracing::error!(%error, "the write-ahead log could not be flushed");
-                    }
-                }
-            })
-            .map_err(failed)?;
-        Ok(Flusher { stop, thread: Some(thread) })
-    }
-}
-
-impl Drop for Flusher {
-    fn drop(&mut self) {
-        *self.stop.0.lock() = true;
-        self.stop.1.notify_one();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }
