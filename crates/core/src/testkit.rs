@@ -140,8 +140,8 @@ impl Run {
     pub fn next_run(&mut self) -> Run {
         let successor = self.successor.take().expect("another run takes over");
         assert!(successor.step.durable, "the next run is as durable as the end of the last");
-        // Its ids are the last of those that the closing step used.
-        let first_id = self.next_id - successor.step.ids_used;
+        // The closing step gave it some of its ids, with others before and after them.
+        let first_id = check::rows(&successor.step).min().unwrap_or(self.next_id);
         Run::begun(successor.state, successor.step, self.now, self.limits.clone(), first_id)
     }
 

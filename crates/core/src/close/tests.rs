@@ -213,6 +213,25 @@ fn a_run_continues_as_new() {
 }
 
 #[test]
+fn a_run_that_continues_at_once_leaves_its_children_behind() {
+    let mut run = Run::started();
+    run.complete_task([start_child("c")]);
+    run.done(Input::ChildStarted { initiated: 5, run_id: Uuid::from_u128(9) });
+    run.advance(secs(1));
+    run.complete_task([continue_as_new()]);
+    run.expect_transfers(expect![[r#"
+        start c of 5
+        terminate child c
+    "#]]);
+    let run = run.next_run();
+    run.expect_history(expect![[r#"
+        1 WorkflowExecutionStarted           by=Workflow input=next
+        2 WorkflowTaskScheduled
+    "#]]);
+    assert!(run.state.recorded.children.is_empty());
+}
+
+#[test]
 fn a_run_continues_as_something_else_and_later() {
     let mut run = Run::started();
     run.complete_task([continue_as_new_with(|it| {

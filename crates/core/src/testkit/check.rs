@@ -9,15 +9,15 @@ use crate::{
 };
 use api::history::v1::HistoryEvent;
 use prost::Message;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Run {
-    /// Ids for rows come from the range that the step was given, and each names one row.
+    /// Ids for rows come from the range that the step was given, and each names one row, of this run or of the next.
     #[track_caller]
     pub(super) fn check_ids(&self, step: &Step) {
-        let rows = step.dispatch.iter().map(|it| it.id).chain(step.transfers.iter().map(|(id, _)| *id));
-        let mut seen = std::collections::BTreeSet::new();
-        for id in rows.filter(|id| *id != 0) {
+        let next = step.successor.iter().flat_map(|it| rows(&it.step));
+        let mut seen = BTreeSet::new();
+        for id in rows(step).chain(next) {
             assert!(seen.insert(id) || self.queue.contains_key(&id), "id {id} was given twice");
             let fresh = (self.next_id..self.next_id + step.ids_used).contains(&id);
             // Only a task that moves from a sticky queue keeps its id.
@@ -131,6 +131,12 @@ impl Run {
             assert_eq!(&state.recorded, &before.recorded, "a closed run stays as it is");
         }
     }
+}
+
+/// The ids of the rows that a step adds.
+pub(super) fn rows(step: &Step) -> impl Iterator<Item = i64> {
+    let ids = step.dispatch.iter().map(|it| it.id).chain(step.transfers.iter().map(|(id, _)| *id));
+    ids.filter(|id| *id != 0)
 }
 
 /// What a crash leaves of a state.
