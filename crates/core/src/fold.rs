@@ -81,24 +81,12 @@ pub fn fold(state: &mut MutableState, event: &HistoryEvent) {
                 Arc::make_mut(child).started = Some((id, run_id));
             }
         }
-        A::StartChildWorkflowExecutionFailedEventAttributes(it) => {
-            recorded.children.remove(&it.initiated_event_id);
-        }
-        A::ChildWorkflowExecutionCompletedEventAttributes(it) => {
-            recorded.children.remove(&it.initiated_event_id);
-        }
-        A::ChildWorkflowExecutionFailedEventAttributes(it) => {
-            recorded.children.remove(&it.initiated_event_id);
-        }
-        A::ChildWorkflowExecutionCanceledEventAttributes(it) => {
-            recorded.children.remove(&it.initiated_event_id);
-        }
-        A::ChildWorkflowExecutionTimedOutEventAttributes(it) => {
-            recorded.children.remove(&it.initiated_event_id);
-        }
-        A::ChildWorkflowExecutionTerminatedEventAttributes(it) => {
-            recorded.children.remove(&it.initiated_event_id);
-        }
+        A::StartChildWorkflowExecutionFailedEventAttributes(it) => close_child(recorded, it.initiated_event_id),
+        A::ChildWorkflowExecutionCompletedEventAttributes(it) => close_child(recorded, it.initiated_event_id),
+        A::ChildWorkflowExecutionFailedEventAttributes(it) => close_child(recorded, it.initiated_event_id),
+        A::ChildWorkflowExecutionCanceledEventAttributes(it) => close_child(recorded, it.initiated_event_id),
+        A::ChildWorkflowExecutionTimedOutEventAttributes(it) => close_child(recorded, it.initiated_event_id),
+        A::ChildWorkflowExecutionTerminatedEventAttributes(it) => close_child(recorded, it.initiated_event_id),
         A::RequestCancelExternalWorkflowExecutionInitiatedEventAttributes(it) => {
             let execution = it.workflow_execution.clone().unwrap_or_default();
             let external = External {
@@ -219,6 +207,10 @@ fn close_activity(recorded: &mut Recorded, scheduled: EventId) {
     if let Some(facts) = recorded.activities.remove(&scheduled) {
         recorded.activity_ids.remove(&facts.attributes.activity_id);
     }
+}
+
+fn close_child(recorded: &mut Recorded, initiated: EventId) {
+    recorded.children.remove(&initiated);
 }
 
 fn close(recorded: &mut Recorded, at: Timestamp, status: Status, successor: &str) {
