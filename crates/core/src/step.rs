@@ -23,10 +23,7 @@ use api::{
     enums::v1::IndexedValueType, failure::v1::Failure, history::v1::HistoryEvent, protocol::v1::Message,
     update::v1::Outcome,
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 /// What a step may know of the world.
@@ -277,11 +274,6 @@ fn refuse_closed(draft: &mut Draft<'_>, input: Input) -> Result<Reply, Rejection
         | Input::Heartbeat { .. } => Err(Rejection::Closed),
         Input::Signal(_) | Input::Terminate { .. } | Input::AttachRequest { .. } => Err(Rejection::Closed),
     }
-}
-
-/// A duration rounded for people.
-pub fn shown(duration: Duration) -> String {
-    format!("{duration:?}")
 }
 
 #[cfg(test)]
