@@ -1,15 +1,21 @@
 //! One run with many activities at once: what does one of them cost, and does that grow with their number?
 //!
 //! Small runs are repeated so that every size completes a comparable number of activities. At most `together` are
-//! pending at a time, because servers limit pending activities per run (2,000 by default).
+//! pending at a time, because servers limit pending activities per run (2,000 by default). A limit below `together` is
+//! found before anything is measured: past it the run's workflow task would fail again and again, and nothing would end.
 
 use super::{Load, Rig, TallyMark, Target};
 use crate::{
+    client::{LONG_POLL, UNARY, execution, normal_queue},
     load::{Limit, drive},
     probe::Probe,
-    programs::{ACTIVITIES, ActivitiesInput},
+    programs::{ACTIVITIES, ActivitiesInput, complete},
     report::Report,
+    worker::Program,
 };
+use anyhow::Context;
+use api::workflowservice::v1 as wire;
+use tonic::Code;
 
 #[derive(Debug, Clone)]
 pub struct Sizes {
@@ -26,6 +32,8 @@ impl Default for Sizes {
 }
 
 pub async fn run(target: &Target, load: &Load, sizes: &Sizes) -> anyhow::Result<Vec<Report>> {
+    let together = sizes.together.min(sizes.sizes.iter().copied().max().unwrap_or_default());
+    check_room(target, together).await?;
     let mut reports: Vec<Report> = Vec::new();
     for &size in &sizes.sizes {
         let mut report = run_size(target, load, sizes, size).await?;
@@ -41,6 +49,59 @@ pub async fn run(target: &Target, load: &Load, sizes: &Sizes) -> anyhow::Result<
         reports.push(report);
     }
     Ok(reports)
+}
+
+/// Makes sure that the server lets a run have so many activities pending, by a run that schedules them and ends.
+async fn check_room(target: &Target, together: u32) -> anyhow::Result<()> {
+    let rig = Rig::new(target, "room")?;
+    let input = ActivitiesInput { task_queue: rig.name.clone(), wanted: together, together, eager: false };
+    let run_id = rig.start(rig.name.clone(), ACTIVITIES, &input).await?;
+    let poll = wire::PollWorkflowTaskQueueRequest {
+        namespace: rig.client.namespace().to_owned(),
+        task_queue: Some(normal_queue(rig.name.clone())),
+        identity: rig.client.identity().to_owned(),
+        ..Default::default()
+    };
+    let polled = rig
+        .client
+        .call(&poll, LONG_POLL, |mut rpc, request| async move { rpc.poll_workflow_task_queue(request).await })
+        .await
+        .context("poll")?;
+    let mut workflow = rig.program.workflow(ACTIVITIES).expect("the program hosts it");
+    polled.history.unwrap_or_default().events.iter().for_each(|event| workflow.fold(event));
+    let mut commands = workflow.decide();
+    commands.push(complete(together));
+    let completion = wire::RespondWorkflowTaskCompletedRequest {
+        task_token: polled.task_token,
+        namespace: rig.client.namespace().to_owned(),
+        identity: rig.client.identity().to_owned(),
+        commands,
+        ..Default::default()
+    };
+    let completed = rig
+        .client
+        .call(&completion, UNARY, |mut rpc, request| async move { rpc.respond_workflow_task_completed(request).await })
+        .await;
+    match completed {
+        // Not there any more: it was taken, and the answer lost.
+        Err(status) if status.code() != Code::NotFound => {
+            // What is refused is the task, so the run would go on trying.
+            let terminate = wire::TerminateWorkflowExecutionRequest {
+                namespace: rig.client.namespace().to_owned(),
+                workflow_execution: Some(execution(&rig.name, &run_id)),
+                reason: "the server has no room for it".to_owned(),
+                ..Default::default()
+            };
+            let _ =
+                rig.client
+                    .once(terminate, UNARY, |mut rpc, request| async move {
+                        rpc.terminate_workflow_execution(request).await
+                    })
+                    .await;
+            anyhow::bail!("{together} pending activities together are refused by the server: {}", status.message())
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn run_size(target: &Target, load: &Load, sizes: &Sizes, size: u32) -> anyhow::Result<Report> {

@@ -28,6 +28,8 @@ use tonic::{Request, Response, Status};
 pub struct FakeServer {
     /// Every n-th answer is lost; none if zero.
     lose_every: u64,
+    /// How many activities of a run may be pending; any number if zero.
+    pending_max: usize,
     calls: AtomicU64,
     runs: Mutex<HashMap<String, Run>>,
     /// Run id by workflow id.
@@ -66,6 +68,11 @@ impl FakeServer {
     #[allow(dead_code, reason = "the example serves without faults")]
     pub fn losing_every(lose_every: u64) -> Self {
         Self { lose_every, ..Default::default() }
+    }
+
+    #[allow(dead_code, reason = "the example serves without limits")]
+    pub fn limiting(pending_max: usize) -> Self {
+        Self { pending_max, ..Default::default() }
     }
 
     /// Serves on a free port, or on the given one, until the process ends.
@@ -245,6 +252,11 @@ impl WorkflowService for FakeServer {
             run.sticky = sticky.map(|queue| queue.name);
             for command in completion.commands {
                 match command.attributes {
+                    Some(CommandAttributes::ScheduleActivityTaskCommandAttributes(_))
+                        if self.pending_max > 0 && run.open.len() >= self.pending_max =>
+                    {
+                        return Err(Status::invalid_argument(format!("the limit is {}", self.pending_max)));
+                    }
                     Some(CommandAttributes::ScheduleActivityTaskCommandAttributes(schedule)) => {
                         let scheduled =
                             run.record(Attributes::ActivityTaskScheduledEventAttributes(Default::default()));

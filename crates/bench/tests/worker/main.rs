@@ -47,6 +47,17 @@ async fn parallel_activities_and_signals_are_all_counted() {
 }
 
 #[tokio::test]
+async fn more_pending_activities_than_the_server_takes_are_refused_before_anything_runs() {
+    let target = serve(FakeServer::limiting(40)).await;
+    let sizes = parallel::Sizes { sizes: vec![10, 300], together: 41, activities_min: 100 };
+    let refused = parallel::run(&target, &Load::default(), &sizes).await.unwrap_err();
+    assert_eq!(refused.to_string(), "41 pending activities together are refused by the server: the limit is 40");
+
+    let sizes = parallel::Sizes { together: 40, ..sizes };
+    assert!(parallel::run(&target, &Load::default(), &sizes).await.is_ok());
+}
+
+#[tokio::test]
 async fn parked_runs_wake() {
     let target = serve(FakeServer::default()).await;
     let load = Load { in_flight: 8, count: Some(50), ..Default::default() };
