@@ -30,8 +30,8 @@ mod watchdog;
 
 pub use call::{ActivityFn, Call};
 pub use context::{
-    Info, KeepAlive, cancelled, completes_later, heartbeat, heartbeat_details, heartbeat_every, info, is_cancelled,
-    keep_alive,
+    Info, KeepAlive, cancelled, completes_later, earlier_attempts, heartbeat, heartbeat_details, heartbeat_every, info,
+    is_cancelled, keep_alive,
 };
 pub use options::{Cancellation, DEFAULT_START_TO_CLOSE, Options};
 pub use registrar::{Activities, Registrar};

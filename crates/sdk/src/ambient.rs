@@ -6,6 +6,12 @@ pub(crate) fn now() -> std::time::Instant {
     std::time::Instant::now()
 }
 
+/// The time of day: for what activities tell each other. Never part of what a workflow sees.
+#[expect(clippy::disallowed_methods, reason = "this is the entry point")]
+pub(crate) fn system_now() -> std::time::SystemTime {
+    std::time::SystemTime::now()
+}
+
 /// A name nobody else uses: for workflow ids that the caller left out.
 #[expect(clippy::disallowed_methods, reason = "this is the entry point")]
 pub(crate) fn unique() -> String {

@@ -7,10 +7,12 @@
 //! Like other catch-all errors, [`Error`] is not itself a [`std::error::Error`]: that is what lets `?` convert.
 
 mod convert;
+mod earlier;
 #[cfg(test)]
 mod tests;
 mod view;
 
+pub use crate::attempts::{EarlierAttempt, EarlierFailure};
 pub use convert::Fallible;
 pub use view::{ActivityFailure, ChildFailure, Kind, RetryState, Timeout};
 

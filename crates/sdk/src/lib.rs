@@ -32,6 +32,7 @@
 
 pub mod activity;
 mod ambient;
+mod attempts;
 pub mod client;
 pub mod error;
 pub mod payload;

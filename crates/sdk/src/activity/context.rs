@@ -6,12 +6,15 @@
 //!   that is how the attempt ends, so that the next one finds it.
 
 use super::pool::Pool;
+use crate::ambient;
+use crate::attempts::{self, Earlier, EarlierAttempt};
 use crate::error::{Error, Repr, Result};
 use crate::value::{self, Value};
 use futures_util::FutureExt;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
+use temporalio_common::RetryPolicy;
 use temporalio_common::data_converters::{
     ActivitySerializationContext, PayloadConversionError, PayloadConverter, RawValue, SerializationContextData,
 };
@@ -33,6 +36,7 @@ pub(crate) struct Attempt {
     link: Link,
     converter: PayloadConverter,
     pool: Arc<Pool>,
+    earlier: Earlier,
     beats: Mutex<Beats>,
     quiet: Notify,
 }
@@ -87,7 +91,8 @@ impl Attempt {
     }
 
     fn linked(link: Link, converter: PayloadConverter, pool: Arc<Pool>) -> Self {
-        let attempt = Attempt { link, converter, pool, beats: Mutex::default(), quiet: Notify::new() };
+        let earlier = link.earlier();
+        let attempt = Attempt { link, converter, pool, earlier, beats: Mutex::default(), quiet: Notify::new() };
         let details = attempt.details();
         attempt.beats.lock().last = (!details.is_empty()).then(|| RawValue::new(details.to_vec()));
         attempt
@@ -115,16 +120,36 @@ impl Attempt {
 
     fn details(&self) -> &[Payload] {
         match &self.link {
-            Link::Worker(context) => context.heartbeat_details().raw(),
+            Link::Worker(context) => attempts::said(context.heartbeat_details().raw()),
             Link::Test(probe) => &probe.details,
         }
+    }
+
+    /// Tells whoever asks about this failure of the attempts before this one, and the next attempt of this one too.
+    pub(crate) fn fail(self: &Arc<Self>, error: Error) -> Error {
+        let Some(info) = self.facts().filter(|info| !info.is_local) else {
+            return error;
+        };
+        if error.is_failure() && may_be_retried(info, &error) {
+            let next = self.earlier.and_this(error.failure_type(), &error.to_string(), ambient::system_now());
+            let mut beats = self.beats.lock();
+            let mut details = beats.last.clone().unwrap_or_default();
+            next.write(&mut details.payloads);
+            self.send(&mut beats, details);
+        }
+        error.telling_of(&self.earlier)
     }
 
     /// Hands a heartbeat on: at once, unless one is still under way.
     fn beat(self: &Arc<Self>, details: Option<RawValue>) {
         let mut beats = self.beats.lock();
-        let details = details.or_else(|| beats.last.clone()).unwrap_or_default();
+        let mut details = details.or_else(|| beats.last.clone()).unwrap_or_default();
         beats.last = Some(details.clone());
+        self.earlier.write(&mut details.payloads);
+        self.send(&mut beats, details);
+    }
+
+    fn send(self: &Arc<Self>, beats: &mut Beats, details: RawValue) {
         if beats.under_way {
             beats.next = Some(details);
             return;
@@ -178,6 +203,28 @@ impl Attempt {
     }
 }
 
+impl Link {
+    fn earlier(&self) -> Earlier {
+        match self {
+            // The attempts of a local one follow each other without the server, and leave nothing behind.
+            Link::Worker(context) if !context.info().is_local => {
+                Earlier::found(context.info().attempt, context.heartbeat_details().raw())
+            }
+            _ => Earlier::default(),
+        }
+    }
+}
+
+/// Whether there may be another attempt, as far as this one can tell.
+fn may_be_retried(info: &Info, error: &Error) -> bool {
+    let forbidden = |policy: &RetryPolicy| {
+        let types = policy.non_retryable_error_types();
+        let last = policy.maximum_attempts();
+        (last > 0 && info.attempt >= last) || error.failure_type().is_some_and(|name| types.iter().any(|it| it == name))
+    };
+    !error.is_non_retryable() && !info.retry_policy.as_ref().is_some_and(forbidden)
+}
+
 pub(crate) async fn within<F: Future>(attempt: Arc<Attempt>, work: F) -> F::Output {
     CURRENT.scope(attempt, work).await
 }
@@ -219,6 +266,13 @@ pub fn heartbeat_details<T: Value>() -> Result<Option<T>> {
         }
         _ => Ok(None),
     }
+}
+
+/// The attempts before this one, oldest first, the latest twenty of them at most.
+///
+/// Empty in a first attempt, in a local activity, and if the function is called as a function.
+pub fn earlier_attempts() -> Vec<EarlierAttempt> {
+    current().map(|attempt| attempt.earlier.attempts().to_vec()).unwrap_or_default()
 }
 
 /// Resolves when the activity should stop. Only activities that heartbeat, and local ones, are told.

@@ -46,14 +46,20 @@ impl<A: Definition> Host<A> {
     }
 
     async fn attempt(self: Arc<Self>, context: ActivityContext, input: Undecoded) -> Result<RawValue, Error> {
+        let attempt = Arc::new(Attempt::new(context, input.converter().clone(), self.means.pool.clone()));
+        let outcome = self.result(&attempt, input).await.map_err(|error| attempt.fail(error));
+        attempt.flushed().await;
+        outcome
+    }
+
+    /// What the activity returned, as it goes onto the wire.
+    async fn result(&self, attempt: &Arc<Attempt>, input: Undecoded) -> Result<RawValue, Error> {
         let Means { pool, pipeline } = &self.means;
         let wire = SerializationContextData::Activity(ActivitySerializationContext::new());
         let converter = input.converter().clone();
         let args = input.arguments::<A::Args>()?;
-        let attempt = Arc::new(Attempt::new(context, converter.clone(), pool.clone()));
-        let outcome = pool.run(attempt.clone(), (self.run)(args)).await;
-        attempt.flushed().await;
-        let result = value::encode(&outcome?, &converter, &wire).map_err(payload::unsendable)?;
+        let output = pool.run(attempt.clone(), (self.run)(args)).await?;
+        let result = value::encode(&output, &converter, &wire).map_err(payload::unsendable)?;
         match pipeline {
             // Here and not on the way out, where every failure counts as one that a retry may cure.
             Some(pipeline) => {

@@ -1,5 +1,6 @@
 //! What a caller asks of an error.
 
+use super::earlier::given;
 use super::{Error, Repr, Result};
 use crate::value::Value;
 use std::error::Error as StdError;
@@ -135,7 +136,8 @@ impl Error {
 
     /// The last checkpoint of an activity that timed out, if there was one.
     pub fn last_heartbeat<T: Value>(&self) -> Result<Option<T>> {
-        let details = self.repr.timeout().map(TimeoutError::last_heartbeat_details).transpose();
+        let timeout = self.repr.timeout().filter(|timeout| given(timeout.raw_last_heartbeat_details()).is_some());
+        let details = timeout.map(TimeoutError::last_heartbeat_details).transpose();
         details.map(Option::flatten).map_err(|error| Repr::Payload(error).into())
     }
 
@@ -148,7 +150,10 @@ impl Error {
     pub fn details<T: Value>(&self) -> Result<Option<T>> {
         let details = match &*self.repr {
             Repr::Application(application) => application.details.as_ref().map(|details| details.deserialize()),
-            _ => self.repr.root_failure().and_then(|failure| failure.details().transpose()),
+            other => {
+                let failure = other.root_failure().filter(|failure| given(failure.raw_details()).is_some());
+                failure.and_then(|failure| failure.details().transpose())
+            }
         };
         details.transpose().map_err(|error| Repr::Payload(error).into())
     }
@@ -202,7 +207,7 @@ impl Repr {
     }
 
     /// What the wrappers of activities and children wrap.
-    fn root(&self) -> Option<&IncomingError> {
+    pub(super) fn root(&self) -> Option<&IncomingError> {
         self.chain().find(|error| match error {
             IncomingError::Activity(_) | IncomingError::ChildWorkflowExecution(_) => false,
             // What a handler returned comes in one more failure, which says nothing of its own.

@@ -5,6 +5,7 @@ mod attempts;
 mod basics;
 mod client;
 #[cfg(feature = "embedded")]
+mod earlier;
 mod embedded;
 #[cfg(feature = "embedded")]
 mod environment;
