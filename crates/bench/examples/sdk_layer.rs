@@ -3,13 +3,13 @@
 //!     cargo run --release -- dev                                                 # or any other server
 //!     cargo run --release -p tradewind-bench --example sdk_layer -- --address 127.0.0.1:7233
 //!
-//! The same workflow, ten activities in sequence, is written twice: against the official crates, and against ours. Both
+//! The same workflow, ten activities in sequence, is written twice: against the official crates, and against ours. The
 //! workers run in this process, one after the other in turn, against one server, and the same official client starts
-//! the runs of both. So what differs in the CPU time of this process is the layer. The order within a pair changes from
-//! round to round, so that whoever goes second does not gain by it.
+//! the runs of all. So what differs in the CPU time of this process is the layer. Ours runs twice: with requests
+//! compressed, as the official one sends them, which is the comparison; and as it comes, which on one machine leaves
+//! that out. The order within a round changes, so that whoever goes last does not gain by it.
 
 use anyhow::Context;
-use bench::probe::cpu_ms;
 use clap::Parser;
 use std::time::Duration;
 use temporalio_client::{
@@ -28,7 +28,7 @@ struct Cli {
     /// The server.
     #[arg(long, default_value = "127.0.0.1:7233")]
     address: String,
-    /// Pairs of measurements.
+    /// Measurements of each.
     #[arg(long, default_value_t = 10)]
     rounds: u32,
     /// Runs per measurement.
@@ -101,19 +101,31 @@ mod ours {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Contender {
     Official,
+    /// With compressed requests, as the official one.
     Ours,
+    OursAsItComes,
 }
 
 impl Contender {
+    const ALL: [Contender; 3] = [Contender::Official, Contender::Ours, Contender::OursAsItComes];
+
+    fn name(self) -> &'static str {
+        match self {
+            Contender::Official => "official",
+            Contender::Ours => "ours",
+            Contender::OursAsItComes => "ours as it comes",
+        }
+    }
+
     fn workflow(self) -> &'static str {
         match self {
             Contender::Official => "official_chain",
-            Contender::Ours => "our_chain",
+            Contender::Ours | Contender::OursAsItComes => "our_chain",
         }
     }
 
     fn queue(self) -> String {
-        format!("sdk-layer-{}-{}", self.workflow(), std::process::id())
+        format!("sdk-layer-{}-{}", self.name().replace(' ', "-"), std::process::id())
     }
 }
 
@@ -125,40 +137,39 @@ async fn main() -> anyhow::Result<()> {
     let starter = Client::new(connection, ClientOptions::new("default").build())?;
 
     // Code, caches and connections that the first use pays for.
-    for contender in [Contender::Official, Contender::Ours] {
+    for contender in Contender::ALL {
         measure(&cli, &starter, contender, cli.runs / 5 + 1).await?;
     }
-    let (mut official, mut ours) = (Vec::new(), Vec::new());
-    for round in 0..cli.rounds {
-        let mut order = [Contender::Official, Contender::Ours];
-        if round % 2 == 1 {
-            order.reverse();
+    let mut figures: [Vec<f64>; 3] = Default::default();
+    for round in 0..cli.rounds as usize {
+        for turn in 0..Contender::ALL.len() {
+            let contender = (round + turn) % Contender::ALL.len();
+            let micros = measure(&cli, &starter, Contender::ALL[contender], cli.runs).await?;
+            figures[contender].push(micros);
         }
-        for contender in order {
-            let micros = measure(&cli, &starter, contender, cli.runs).await?;
-            match contender {
-                Contender::Official => official.push(micros),
-                Contender::Ours => ours.push(micros),
-            }
-        }
-        let (official, ours) = (official[round as usize], ours[round as usize]);
-        println!(
-            "round {round:>2}: official {official:>7.1} µs, ours {ours:>7.1} µs, {:+.1} %",
-            percent(official, ours)
-        );
+        let line = Contender::ALL.iter().zip(&figures);
+        let line: Vec<_> = line.map(|(contender, of)| format!("{} {:.1} µs", contender.name(), of[round])).collect();
+        println!("round {round:>2}: {}", line.join(", "));
     }
-    let differences: Vec<f64> = official.iter().zip(&ours).map(|(official, ours)| percent(*official, *ours)).collect();
+    let [official, ..] = &figures;
     println!(
-        "\nCPU of the worker's process per activity, median of {} rounds of {} activities:\n\
-         official {:.1} µs, ours {:.1} µs; ours against official, pair by pair: median {:+.1} %, from {:+.1} to {:+.1} %",
+        "\nCPU of the worker's process per activity, median of {} rounds of {} activities:\n{:<16} {:>6.1} µs",
         cli.rounds,
         cli.runs * ACTIVITIES_PER_RUN,
-        median(&official),
-        median(&ours),
-        median(&differences),
-        differences.iter().copied().fold(f64::INFINITY, f64::min),
-        differences.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+        Contender::Official.name(),
+        median(official),
     );
+    for (contender, of) in Contender::ALL.iter().zip(&figures).skip(1) {
+        let differences: Vec<f64> = official.iter().zip(of).map(|(official, of)| percent(*official, *of)).collect();
+        println!(
+            "{:<16} {:>6.1} µs; against official, round by round: median {:+.1} %, from {:+.1} to {:+.1} %",
+            contender.name(),
+            median(of),
+            median(&differences),
+            differences.iter().copied().fold(f64::INFINITY, f64::min),
+            differences.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+        );
+    }
     Ok(())
 }
 
@@ -166,7 +177,7 @@ async fn main() -> anyhow::Result<()> {
 async fn measure(cli: &Cli, starter: &Client, contender: Contender, runs: u32) -> anyhow::Result<f64> {
     let worker = start_worker(cli, contender).await?;
     let text = "x".repeat(cli.bytes);
-    let before = cpu_ms(std::process::id())?;
+    let before = cpu_micros();
     let mut under_way = tokio::task::JoinSet::new();
     for number in 0..runs {
         if under_way.len() >= cli.in_flight {
@@ -177,9 +188,16 @@ async fn measure(cli: &Cli, starter: &Client, contender: Contender, runs: u32) -
     while let Some(ended) = under_way.join_next().await {
         ended??;
     }
-    let spent = cpu_ms(std::process::id())? - before;
+    let spent = cpu_micros() - before;
     worker.stop().await?;
-    Ok(spent * 1000.0 / f64::from(runs * ACTIVITIES_PER_RUN))
+    Ok(spent / f64::from(runs * ACTIVITIES_PER_RUN))
+}
+
+/// CPU time of this process so far. To the nanosecond, where the figure that other processes can read comes in steps of
+/// ten milliseconds.
+fn cpu_micros() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    time.tv_sec as f64 * 1e6 + time.tv_nsec as f64 / 1e3
 }
 
 async fn one_run(starter: Client, contender: Contender, number: u32, text: String) -> anyhow::Result<()> {
@@ -237,8 +255,13 @@ async fn start_worker(cli: &Cli, contender: Contender) -> anyhow::Result<Running
                 })
             })
         }
-        Contender::Ours => {
-            let client = tradewind::Client::connect(&address).await?;
+        Contender::Ours | Contender::OursAsItComes => {
+            let client = tradewind::Client::builder().address(&address);
+            let client = match contender {
+                Contender::Ours => client.compressed_requests(true),
+                _ => client,
+            };
+            let client = client.connect().await?;
             let worker = tradewind::Worker::builder(&client, queue)
                 .activity(ours::our_echo)
                 .workflow(ours::our_chain)

@@ -5,9 +5,10 @@ use super::{Client, ClientError};
 use crate::ambient;
 use crate::payload::Converter;
 use crate::telemetry::{Metrics, Traces};
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
-use temporalio_client::{ClientOptions, ConnectionOptions, GrpcCompression};
+use temporalio_client::{ClientOptions, ConnectionOptions, GrpcCompression, Url};
 use temporalio_common::envconfig::{ClientConfigProfile, ClientConfigTLS, DataSource};
 
 /// How long [`Builder::connect`] tries, unless told otherwise.
@@ -37,7 +38,7 @@ pub struct Builder {
     identity: Option<String>,
     converter: Converter,
     connect_timeout: Duration,
-    compression: GrpcCompression,
+    compressed: Option<bool>,
     metrics: Option<Metrics>,
     traces: Option<Traces>,
 }
@@ -55,7 +56,7 @@ impl Builder {
             identity: None,
             converter: Converter::new(),
             connect_timeout: CONNECT_TIMEOUT,
-            compression: GrpcCompression::default(),
+            compressed: None,
             metrics: None,
             traces: None,
         }
@@ -151,10 +152,10 @@ impl Builder {
         self
     }
 
-    /// Whether requests are compressed on the wire. They are, if nothing is said; between processes of one machine
-    /// that costs more than it saves.
+    /// Whether requests are compressed on the wire. If nothing is said they are, unless the server is on this machine:
+    /// between its processes compressing costs a worker an eighth of its CPU and saves nothing.
     pub fn compressed_requests(mut self, compressed: bool) -> Self {
-        self.compression = if compressed { GrpcCompression::Gzip } else { GrpcCompression::None };
+        self.compressed = Some(compressed);
         self
     }
 
@@ -174,7 +175,10 @@ impl Builder {
     pub async fn connect(self) -> Result<Client, ClientError> {
         let mut connection = config::connection(self.profile.clone())?;
         connection.connect_timeout = Some(self.connect_timeout);
-        connection.grpc_compression = self.compression;
+        connection.grpc_compression = match self.compressed.unwrap_or(!is_local(&connection.target)) {
+            true => GrpcCompression::Gzip,
+            false => GrpcCompression::None,
+        };
         self.connect_over(connection).await
     }
 
@@ -190,5 +194,32 @@ impl Builder {
             None => options.build(),
         };
         Client::with_options(connection, options, pipeline, self.metrics).await
+    }
+}
+
+/// Whether it is an address of this machine, and says so.
+fn is_local(target: &Url) -> bool {
+    let host = target.host_str().unwrap_or_default();
+    let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host.eq_ignore_ascii_case("localhost") || ip.is_ok_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_is_known_by_its_names() {
+        for (target, local) in [
+            ("http://localhost:7233", true),
+            ("http://127.0.0.1:7233", true),
+            ("https://127.8.8.8", true),
+            ("http://[::1]:7233", true),
+            ("http://10.0.0.1:7233", false),
+            ("https://localhost.example.com:7233", false),
+            ("http://[::2]:7233", false),
+        ] {
+            assert_eq!(is_local(&target.parse().unwrap()), local, "{target}");
+        }
     }
 }
