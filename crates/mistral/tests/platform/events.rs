@@ -1,8 +1,9 @@
 //! Events: told by workers, listed and streamed.
 
+use crate::run::*;
 use crate::sse::Stream;
 use crate::testkit::*;
-use reqwest::StatusCode;
+use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -15,10 +16,10 @@ async fn events_are_listed_in_their_order_with_every_key_the_client_needs() {
         json!({ "task_id": "t", "workflow_name": "Order", "display_name": null, "input": payload, "attempt": 1 });
     platform.tell(run.event("a", "WORKFLOW_EXECUTION_STARTED", started.clone())).await;
     let batch = json!({ "events": [run.token("b", "Hel"), run.token("c", "lo"), run.token("b", "Hel")] });
-    let (status, body) = platform.post("/v1/workflows/events/batch", &batch).await;
-    assert_eq!((status, &body["events_received"]), (StatusCode::OK, &json!(3)));
+    let Answer { status, body } = platform.post("/events/batch", &batch).await;
+    assert_eq!((status, &body["events_received"]), (200, &json!(3)));
 
-    let (_, list) = platform.get("/v1/workflows/events/list?workflow_exec_id=w").await;
+    let list = platform.get("/events/list?workflow_exec_id=w").await.ok();
     assert_eq!(ids(&list), ["a", "b", "c"]);
     assert_eq!(list["next_cursor"], Value::Null);
     let first = &list["events"][0];
@@ -41,7 +42,7 @@ async fn a_list_is_paged_and_filtered() {
     let mut found = Vec::new();
     let mut cursor = String::new();
     loop {
-        let (_, list) = platform.get(&format!("/v1/workflows/events/list?limit=2&workflow_exec_id=one{cursor}")).await;
+        let list = platform.get(&format!("/events/list?limit=2&workflow_exec_id=one{cursor}")).await.ok();
         assert!(ids(&list).len() <= 2);
         found.extend(ids(&list));
         let Some(next) = list["next_cursor"].as_str() else { break };
@@ -49,13 +50,13 @@ async fn a_list_is_paged_and_filtered() {
     }
     assert_eq!(found, ["a0", "a1", "a2", "a3", "a4"]);
 
-    let (_, list) = platform.get(&format!("/v1/workflows/events/list?workflow_run_id={}", other.run_id)).await;
+    let list = platform.get(&format!("/events/list?workflow_run_id={}", other.run_id)).await.ok();
     assert_eq!(ids(&list), ["b0", "b1", "b2", "b3", "b4"]);
-    let (_, list) = platform.get("/v1/workflows/events/list?root_workflow_exec_id=nobody").await;
+    let list = platform.get("/events/list?root_workflow_exec_id=nobody").await.ok();
     assert_eq!(list, json!({ "events": [], "next_cursor": null }));
     for wrong in ["limit=0", "limit=1001", "cursor=x", "cursor=-1", "workflow_run_id=7"] {
-        let (status, body) = platform.get(&format!("/v1/workflows/events/list?{wrong}")).await;
-        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{wrong}");
+        let Answer { status, body } = platform.get(&format!("/events/list?{wrong}")).await;
+        assert_eq!(status, 422, "{wrong}");
         assert_eq!(body["detail"][0]["loc"], json!(["query", wrong.split('=').next().unwrap()]), "{body}");
     }
 }
@@ -67,27 +68,27 @@ async fn bad_events_are_refused_whole_with_the_place_of_what_is_wrong() {
     let mut bad = run.token("b", "x");
     bad["attributes"]["payload"]["value"] = json!([{ "op": "swap", "path": "", "value": 1 }]);
     let batch = json!({ "events": [run.token("a", "x"), bad] });
-    let (status, body) = platform.post("/v1/workflows/events/batch", &batch).await;
-    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    let Answer { status, body } = platform.post("/events/batch", &batch).await;
+    assert_eq!(status, 422);
     let loc = json!(["body", "events", 1, "attributes", "payload", "value"]);
     assert_eq!(body["detail"][0]["loc"], loc, "{body}");
 
     let big = run.token("big", &"x".repeat(2 * 1024 * 1024));
-    let (status, body) = platform.post("/v1/workflows/events", &json!({ "event": big })).await;
-    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    let Answer { status, body } = platform.post("/events", &json!({ "event": big })).await;
+    assert_eq!(status, 422);
     assert!(body["detail"][0]["msg"].as_str().unwrap().contains("2097152"), "{body}");
 
     let stranger = Run { workflow_id: "w".into(), run_id: uuid::Uuid::from_u128(9).to_string() };
     for nobody in [stranger, Run { workflow_id: "nobody".into(), ..run.clone() }, Run { run_id: "no".into(), ..run }] {
-        let (status, body) = platform.post("/v1/workflows/events", &json!({ "event": nobody.token("a", "x") })).await;
-        assert_eq!((status, &body["code"]), (StatusCode::NOT_FOUND, &json!("WF_1100")), "{body}");
+        let Answer { status, body } = platform.post("/events", &json!({ "event": nobody.token("a", "x") })).await;
+        assert_eq!((status, &body["code"]), (404, &json!("WF_1100")), "{body}");
     }
     for junk in [json!({}), json!({ "event": 7 }), json!([]), json!({ "event": { "event_id": null } })] {
-        let (status, body) = platform.post("/v1/workflows/events", &junk).await;
-        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{junk}");
+        let Answer { status, body } = platform.post("/events", &junk).await;
+        assert_eq!(status, 422, "{junk}");
         assert!(body["detail"].is_array(), "{body}");
     }
-    let (_, list) = platform.get("/v1/workflows/events/list").await;
+    let list = platform.get("/events/list").await.ok();
     assert_eq!(ids(&list), [] as [&str; 0], "all of a request or none");
 }
 
@@ -96,16 +97,16 @@ async fn the_v2_routes_take_what_their_token_is_for() {
     let platform = Platform::start().await;
     let (run, other) = (platform.begin("w").await, platform.begin("other").await);
     let ask = json!({ "execution_token": null, "workflow_exec_id": "w", "workflow_run_id": run.run_id });
-    let (status, granted) = platform.post("/v2/workflows/workers/event-route-token", &ask).await;
-    assert_eq!((status, &granted["expires_in_seconds"]), (StatusCode::OK, &json!(3600)), "{granted}");
+    let Answer { status, body: granted } = route_token(&platform, &ask).await;
+    assert_eq!((status, &granted["expires_in_seconds"]), (200, &json!(3600)), "{granted}");
     let token = granted["route_token"].as_str().unwrap();
     let send = async |path: &str, token: Option<&str>, body: Value| {
-        let mut request = platform.http.post(platform.url(path)).json(&body);
+        let mut request = platform.request(Method::POST, path).json(&body);
         if let Some(token) = token {
             request = request.header("X-Workflow-Route-Token", token);
         }
-        let (status, body) = answered(request).await;
-        (status.as_u16(), body["code"].as_str().map(str::to_owned))
+        let Answer { status, body } = answered(request).await;
+        (status, body["code"].as_str().map(str::to_owned))
     };
     let code = |text: &str| Some(text.to_owned());
 
@@ -121,26 +122,25 @@ async fn the_v2_routes_take_what_their_token_is_for() {
     assert_eq!(send("/v2/workflows/events/batch", Some(token), foreign).await, refused);
 
     let ask = json!({ "workflow_exec_id": "nobody", "workflow_run_id": run.run_id });
-    let (status, body) = platform.post("/v2/workflows/workers/event-route-token", &ask).await;
-    assert_eq!(status, StatusCode::NOT_FOUND);
+    let Answer { status, body } = route_token(&platform, &ask).await;
+    assert_eq!(status, 404);
     assert_eq!(body["code"], json!("EVENT_ROUTE_EXECUTION_NOT_MATERIALIZED"), "without a code workers fall back to v1");
-    let (_, list) = platform.get("/v1/workflows/events/list").await;
+    let list = platform.get("/events/list").await.ok();
     assert_eq!(ids(&list), ["a", "b", "c"]);
 }
 
 #[tokio::test]
 async fn a_route_token_expires() {
     let clock = server::ambient::Clock::manual(tradewind_core::time::Timestamp::from_secs(1_764_000_000));
-    let platform = Platform::with_clock(|settings| settings.storage.in_memory = true, clock.clone()).await;
+    let platform = Platform::with_clock(|_| {}, clock.clone()).await;
     let run = platform.begin("w").await;
     let ask = json!({ "workflow_exec_id": "w", "workflow_run_id": run.run_id });
-    let (_, granted) = platform.post("/v2/workflows/workers/event-route-token", &ask).await;
+    let granted = route_token(&platform, &ask).await.ok();
     clock.advance(Duration::from_secs(3_600));
-    let request =
-        platform.http.post(platform.url("/v2/workflows/events")).json(&json!({ "event": run.token("a", "x") }));
+    let request = platform.request(Method::POST, "/v2/workflows/events").json(&json!({ "event": run.token("a", "x") }));
     let request = request.header("X-Workflow-Route-Token", granted["route_token"].as_str().unwrap());
-    let (status, body) = answered(request).await;
-    assert_eq!((status.as_u16(), &body["code"]), (401, &json!("EVENT_ROUTE_TOKEN_EXPIRED")));
+    let Answer { status, body } = answered(request).await;
+    assert_eq!((status, &body["code"]), (401, &json!("EVENT_ROUTE_TOKEN_EXPIRED")));
 }
 
 #[tokio::test]
@@ -149,8 +149,7 @@ async fn a_stream_replays_and_then_goes_on_live() {
     let run = platform.begin("w").await;
     platform.tell(run.token("a", "Hel")).await;
     platform.tell(run.token("b", "lo")).await;
-    let mut stream =
-        Stream::open(&platform, "/v1/workflows/events/stream?workflow_exec_id=w&scope=%2A&start_seq=0").await;
+    let mut stream = Stream::open(&platform, "/events/stream?workflow_exec_id=w&scope=%2A&start_seq=0").await;
 
     let frame = stream.next().await.unwrap();
     assert_eq!((frame.id.as_deref(), frame.event), (Some("1"), None));
@@ -181,7 +180,7 @@ async fn a_reader_that_was_cut_off_resumes_by_sequence() {
     for number in 1..=5 {
         platform.tell(run.token(&format!("e{number}"), "x")).await;
     }
-    let path = "/v1/workflows/events/stream?root_workflow_exec_id=w";
+    let path = "/events/stream?root_workflow_exec_id=w";
     let mut stream = Stream::open(&platform, path).await;
     assert_eq!(stream.event_ids(3).await, ["e1", "e2", "e3"]);
     drop(stream);
@@ -196,7 +195,7 @@ async fn a_reader_that_was_cut_off_resumes_by_sequence() {
     platform.tell(run.token("e6", "x")).await;
     let mut stream = Stream::open(&platform, &format!("{path}&start_seq=5")).await;
     assert_eq!(stream.event_ids(2).await, ["e5", "e6"], "start_seq is where it begins");
-    let mut stream = Stream::resume(&platform, "/v1/workflows/executions/w/stream", Some(5)).await;
+    let mut stream = Stream::resume(&platform, "/executions/w/stream", Some(5)).await;
     assert_eq!(stream.event_ids(1).await, ["e6"]);
 }
 
@@ -235,14 +234,14 @@ async fn streams_carry_what_was_asked_for() {
         ("workflow_exec_id=w&metadata_filters=%7B%7D&workflow_event_types=WORKFLOW_TASK_FAILED", &["end"]),
     ];
     for (query, _) in &cases {
-        live.push(Stream::open(&platform, &format!("/v1/workflows/events/stream?{query}")).await);
+        live.push(Stream::open(&platform, &format!("/events/stream?{query}")).await);
     }
     for event in everything {
         platform.tell(event).await;
     }
     for ((query, expected), live) in cases.iter().zip(&mut live) {
         assert_eq!(live.event_ids(expected.len()).await, *expected, "live, {query}");
-        let mut replayed = Stream::open(&platform, &format!("/v1/workflows/events/stream?{query}")).await;
+        let mut replayed = Stream::open(&platform, &format!("/events/stream?{query}")).await;
         assert_eq!(replayed.event_ids(expected.len()).await, *expected, "replayed, {query}");
     }
     for wrong in [
@@ -252,8 +251,8 @@ async fn streams_carry_what_was_asked_for() {
         "metadata_filters=x",
         "metadata_filters=%7B%22a%22:1%7D",
     ] {
-        let (status, body) = platform.get(&format!("/v1/workflows/events/stream?{wrong}")).await;
-        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{wrong}: {body}");
+        let Answer { status, body } = platform.get(&format!("/events/stream?{wrong}")).await;
+        assert_eq!(status, 422, "{wrong}: {body}");
     }
 }
 
@@ -263,7 +262,7 @@ async fn an_execution_is_streamed_from_the_log_live_or_both() {
     let run = platform.begin("w").await;
     platform.tell(run.token("a", "x")).await;
     let open = async |source: &str| {
-        let path = format!("/v1/workflows/executions/w/stream?event_source={source}");
+        let path = format!("/executions/w/stream?event_source={source}");
         Stream::open(&platform, &path).await
     };
     let mut database = open("DATABASE").await;
@@ -275,10 +274,10 @@ async fn an_execution_is_streamed_from_the_log_live_or_both() {
     assert_eq!(live.event_ids(1).await, ["b"]);
     assert_eq!(hybrid.event_ids(2).await, ["a", "b"]);
 
-    let (status, body) = platform.get("/v1/workflows/executions/nobody/stream").await;
-    assert_eq!((status, &body["code"]), (StatusCode::NOT_FOUND, &json!("WF_1100")));
-    let (status, _) = platform.get("/v1/workflows/executions/w/stream?event_source=BOTH").await;
-    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    let Answer { status, body } = platform.get("/executions/nobody/stream").await;
+    assert_eq!((status, &body["code"]), (404, &json!("WF_1100")));
+    let Answer { status, .. } = platform.get("/executions/w/stream?event_source=BOTH").await;
+    assert_eq!(status, 422);
 }
 
 #[tokio::test]
@@ -290,7 +289,7 @@ async fn an_id_that_is_started_again_streams_its_latest_start() {
     let second = platform.begin("w").await;
     platform.tell(second.token("new", "x")).await;
 
-    let mut stream = Stream::open(&platform, "/v1/workflows/executions/w/stream").await;
+    let mut stream = Stream::open(&platform, "/executions/w/stream").await;
     assert_eq!(stream.event_ids(1).await, ["new"]);
 }
 
@@ -298,7 +297,7 @@ async fn an_id_that_is_started_again_streams_its_latest_start() {
 async fn a_reader_that_takes_nothing_holds_up_nobody_and_misses_nothing() {
     let platform = Platform::start().await;
     let run = platform.begin("w").await;
-    let path = "/v1/workflows/events/stream?workflow_exec_id=w";
+    let path = "/events/stream?workflow_exec_id=w";
     let mut slow = Stream::open(&platform, path).await;
     let mut quick = Stream::open(&platform, path).await;
 
@@ -313,6 +312,10 @@ async fn a_reader_that_takes_nothing_holds_up_nobody_and_misses_nothing() {
     assert_eq!(slow.event_ids(count).await, expected);
     platform.tell(run.token("after", "x")).await;
     assert_eq!(slow.event_ids(1).await, ["after"], "it is back among the living");
+}
+
+async fn route_token(platform: &Platform, ask: &Value) -> Answer {
+    answered(platform.request(Method::POST, "/v2/workflows/workers/event-route-token").json(ask)).await
 }
 
 fn ids(list: &Value) -> Vec<String> {

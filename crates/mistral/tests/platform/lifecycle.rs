@@ -1,5 +1,6 @@
 //! Events of runs' lives that no worker tells.
 
+use crate::run::*;
 use crate::sse::Stream;
 use crate::testkit::*;
 use api::command::v1::{
@@ -11,6 +12,7 @@ use api::enums::v1::{CommandType, WorkflowTaskFailedCause};
 use api::failure::v1::Failure;
 use api::taskqueue::v1::TaskQueue;
 use api::workflowservice::v1::RespondWorkflowTaskFailedRequest;
+use reqwest::Method;
 use serde_json::{Value, json};
 use server::handlers;
 use std::time::Duration;
@@ -23,7 +25,7 @@ async fn a_terminated_run_closes_what_its_worker_left_open() {
     let started = json!({ "task_id": "run-task", "workflow_name": "Order", "input": { "value": [] } });
     platform.tell(run.event("a", "WORKFLOW_EXECUTION_STARTED", started)).await;
     platform.tell(run.event("b", "CUSTOM_TASK_STARTED", custom)).await;
-    let mut stream = Stream::open(&platform, "/v1/workflows/executions/w/stream?event_source=LIVE").await;
+    let mut stream = Stream::open(&platform, "/executions/w/stream?event_source=LIVE").await;
     platform.terminate(&run, "too slow").await;
 
     let task = stream.data().await["data"].take();
@@ -52,7 +54,7 @@ async fn an_end_that_the_worker_has_told_is_not_told_again() {
     assert_eq!((&events[0]["event_id"], &events[0]["workflow_exec_id"]), (&json!("a"), &json!("w")));
     assert_eq!(events[1]["event_type"], json!("WORKFLOW_EXECUTION_COMPLETED"));
     assert_eq!(events[1]["attributes"]["task_id"], json!(silent.run_id), "nobody told that it began");
-    let text = platform.http.get(platform.url("/v1/workflows/events/list")).send().await.unwrap().text().await.unwrap();
+    let text = platform.request(Method::GET, "/v1/workflows/events/list").send().await.unwrap().text().await.unwrap();
     assert!(text.contains("\"value\":{\"n\": 12345678901234567890123}"), "JSON keeps its text: {text}");
 }
 
@@ -120,7 +122,7 @@ async fn a_payload_that_is_encoded_is_told_as_it_is() {
 #[tokio::test]
 async fn failed_and_timed_out_tasks_are_told() {
     let clock = server::ambient::Clock::manual(tradewind_core::time::Timestamp::from_secs(1_764_000_000));
-    let platform = Platform::with_clock(|settings| settings.storage.in_memory = true, clock.clone()).await;
+    let platform = Platform::with_clock(|_| {}, clock.clone()).await;
     platform.begin("w").await;
     let task = platform.task("w").await;
     let request = RespondWorkflowTaskFailedRequest {
@@ -188,7 +190,7 @@ async fn what_a_crash_interrupted_is_told_once_by_the_next_process() {
 #[tokio::test]
 async fn old_events_go_and_their_sequences_with_them() {
     let clock = server::ambient::Clock::manual(tradewind_core::time::Timestamp::from_secs(1_764_000_000));
-    let platform = Platform::with_clock(|settings| settings.storage.in_memory = true, clock.clone()).await;
+    let platform = Platform::with_clock(|_| {}, clock.clone()).await;
     let run = platform.begin("w").await;
     for number in 0..3 {
         platform.tell(run.token(&format!("old-{number}"), "x")).await;
@@ -200,7 +202,7 @@ async fn old_events_go_and_their_sequences_with_them() {
     platform.sweep().await;
     platform.tell(run.token("new", "x")).await;
 
-    let mut stream = Stream::open(&platform, "/v1/workflows/events/stream?workflow_exec_id=w").await;
+    let mut stream = Stream::open(&platform, "/events/stream?workflow_exec_id=w").await;
     let sequences = [stream.data().await, stream.data().await].map(|data| data["broker_sequence"].clone());
     assert_eq!(sequences, [json!(4), json!(5)]);
 }
@@ -216,7 +218,7 @@ async fn events_go_with_their_run() {
     platform.delete(&run).await;
     platform.sweep().await;
 
-    let (_, list) = platform.get("/v1/workflows/events/list").await;
+    let list = platform.get("/events/list").await.ok();
     let left: Vec<_> =
         list["events"].as_array().unwrap().iter().map(|event| event["workflow_exec_id"].clone()).collect();
     assert_eq!(left, [json!("other"), json!("other"), json!("other")]);
@@ -237,7 +239,7 @@ fn payloads(json: &str) -> Payloads {
 
 /// All events, once there are so many; the last of them shows that what came before was dealt with.
 async fn told(platform: &Platform, count: usize) -> Vec<Value> {
-    let list = async || platform.get("/v1/workflows/events/list").await.1["events"].as_array().unwrap().clone();
+    let list = async || platform.get("/events/list").await.ok()["events"].as_array().unwrap().clone();
     let events = eventually(list, |events| events.len() >= count).await;
     assert_eq!(events.len(), count, "{events:#?}");
     events
@@ -246,8 +248,8 @@ async fn told(platform: &Platform, count: usize) -> Vec<Value> {
 /// The same after the clock was moved, which loops only notice when something else wakes them.
 async fn poked(platform: &Platform, count: usize) -> Vec<Value> {
     let list = async || {
-        platform.get("/v1/workflows/executions/nobody").await;
-        platform.get("/v1/workflows/events/list").await.1["events"].as_array().unwrap().clone()
+        platform.get("/executions/nobody").await;
+        platform.get("/events/list").await.ok()["events"].as_array().unwrap().clone()
     };
     eventually(list, |events| events.len() >= count).await
 }

@@ -1,19 +1,21 @@
 //! The list of runs: filters, orders, pages.
 
-use crate::control::Control;
+use crate::testkit::{Platform, eventually};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 #[tokio::test]
 async fn runs_are_found_by_what_they_are() {
-    let control = Control::working().await;
+    let platform = Platform::working().await;
     for id in ["w-1", "w-2", "x-3"] {
-        control.execute("waiter", json!({"execution_id": id})).await.ok();
+        platform.execute("waiter", json!({"execution_id": id})).await.ok();
     }
-    control.execute("echo", json!({"execution_id": "e", "wait_for_result": true})).await.ok();
-    control.execute("family", json!({"execution_id": "f"})).await.ok();
-    control.until(|| control.get("/executions/f-child"), |child| child.status == 200).await;
-    control.post("/executions/w-2/terminate", json!({})).await;
-    let find = async |query: &str| ids(&control.get(&format!("/runs?sort_by=start_time&order=asc&{query}")).await.ok());
+    platform.execute("echo", json!({"execution_id": "e", "wait_for_result": true})).await.ok();
+    platform.execute("family", json!({"execution_id": "f"})).await.ok();
+    eventually(async || platform.get("/executions/f-child").await, |child| child.status == 200).await;
+    platform.post("/executions/w-2/terminate", json!({})).await;
+    let find =
+        async |query: &str| ids(&platform.get(&format!("/runs?sort_by=start_time&order=asc&{query}")).await.ok());
 
     assert_eq!(find("").await, ["w-1", "w-2", "x-3", "e", "f", "f-child"]);
     assert_eq!(find("workflow_identifier=waiter").await, ["w-1", "w-2", "x-3", "f-child"]);
@@ -31,49 +33,49 @@ async fn runs_are_found_by_what_they_are() {
     assert_eq!(find("workflow_tags=none-has-it").await, [""; 0]);
     assert_eq!(find("end_time_after=2000-01-01T00:00:00Z").await, ["w-2", "e"], "what runs has no end");
     assert_eq!(find("start_time_before=2000-01-01T00:00:00%2B02:00").await, [""; 0]);
-    let id = control.get("/executions/e").await.ok()["workflow_id"].as_str().unwrap().to_owned();
+    let id = platform.get("/executions/e").await.ok()["workflow_id"].as_str().unwrap().to_owned();
     assert_eq!(find(&format!("workflow_identifier={id}")).await, ["e"]);
 
-    let child = &control.get("/runs?search=f-child").await.ok()["executions"][0];
+    let child = &platform.get("/runs?search=f-child").await.ok()["executions"][0];
     assert_eq!((&child["parent_execution_id"], &child["root_execution_id"]), (&json!("f"), &json!("f")));
     assert!(child.get("end_time").is_some_and(Value::is_null) && child.get("result").is_none(), "{child}");
 }
 
 #[tokio::test]
 async fn runs_are_found_by_search_keys() {
-    let control = Control::working().await;
+    let platform = Platform::working().await;
     for (id, keys) in [("a", json!({"customer": "ACME 7", "region": "eu"})), ("b", json!({"customer": "acme 70"}))] {
-        let run_id = control.execute("waiter", json!({"execution_id": id})).await.ok()["run_id"].clone();
-        let body = json!({"search_key_metadata": keys, "temporal_run_id": run_id}).to_string();
-        control.call("PATCH", &format!("/executions/search_keys/{id}"), body.as_bytes()).await.ok();
+        let run_id = platform.execute("waiter", json!({"execution_id": id})).await.ok()["run_id"].clone();
+        let body = json!({"search_key_metadata": keys, "temporal_run_id": run_id});
+        platform.ask(Method::PATCH, &format!("/executions/search_keys/{id}"), Some(&body)).await.ok();
     }
-    let find = async |query: &str| ids(&control.get(&format!("/runs?{query}")).await.ok());
+    let find = async |query: &str| ids(&platform.get(&format!("/runs?{query}")).await.ok());
     assert_eq!(find("search_key=customer:acme").await, ["b", "a"]);
     assert_eq!(find("search_key=customer:acme%207&search_key=region:EU").await, ["a"]);
     assert_eq!(find("search_key=cust:acme").await, [""; 0]);
 
-    let malformed = control.get("/runs?search_key=customer").await.refused(422, "WF_1001");
+    let malformed = platform.get("/runs?search_key=customer").await.refused(422, "WF_1001");
     assert_eq!(malformed, "query.search_key: search_key=\"customer\" must be key:value");
     let many = "search_key=a:b&".repeat(4);
-    assert!(control.get(&format!("/runs?{many}")).await.refused(422, "WF_1001").contains("3 at most"));
-    let long = control.get(&format!("/runs?search_key=a:{}", "%25".repeat(8_193))).await.refused(422, "WF_1001");
+    assert!(platform.get(&format!("/runs?{many}")).await.refused(422, "WF_1001").contains("3 at most"));
+    let long = platform.get(&format!("/runs?search_key=a:{}", "%25".repeat(8_193))).await.refused(422, "WF_1001");
     assert!(long.contains("8193") && long.contains("8192"), "{long}");
     assert_eq!(find(&format!("search_key=a:{}", "%25".repeat(8_192))).await, [""; 0]);
 }
 
 #[tokio::test]
 async fn pages_lead_from_one_to_the_next_in_every_order() {
-    let control = Control::working().await;
+    let platform = Platform::working().await;
     for n in 0..5 {
-        control.execute("waiter", json!({"execution_id": format!("w-{n}")})).await.ok();
+        platform.execute("waiter", json!({"execution_id": format!("w-{n}")})).await.ok();
     }
     for id in ["w-3", "w-1"] {
-        control.post(&format!("/executions/{id}/terminate"), json!({})).await;
+        platform.post(&format!("/executions/{id}/terminate"), json!({})).await;
     }
     let all = async |order: &str| {
         let (mut found, mut token) = (Vec::new(), String::new());
         loop {
-            let page = control.get(&format!("/runs?page_size=2&{order}&next_page_token={token}")).await.ok();
+            let page = platform.get(&format!("/runs?page_size=2&{order}&next_page_token={token}")).await.ok();
             found.extend(ids(&page));
             match page["next_page_token"].as_str() {
                 Some(next) => token = next.to_owned(),
@@ -89,8 +91,8 @@ async fn pages_lead_from_one_to_the_next_in_every_order() {
 
 #[tokio::test]
 async fn bad_parameters_are_named_with_value_and_limit() {
-    let control = Control::start().await;
-    let refused = async |query: &str| control.get(&format!("/runs?{query}")).await.refused(422, "WF_1001");
+    let platform = Platform::start().await;
+    let refused = async |query: &str| platform.get(&format!("/runs?{query}")).await.refused(422, "WF_1001");
     assert_eq!(refused("page_size=0").await, "query.page_size: page_size=\"0\" must be a whole number from 1 to 1000");
     assert!(refused("page_size=ten").await.starts_with("query.page_size"));
     assert!(refused("status=DONE").await.contains("must be one of RUNNING, COMPLETED"));
@@ -100,8 +102,8 @@ async fn bad_parameters_are_named_with_value_and_limit() {
     assert!(refused("next_page_token=%00%ff").await.contains("is not a token of this list"));
     assert!(refused("next_page_token=AAAA").await.contains("is not a token of this list"));
     assert!(refused(&"workflow_tags=t&".repeat(21)).await.contains("20 at most"));
-    control.get("/runs/not-a-uuid").await.refused(422, "WF_1001");
-    control.get("/runs/00000000-0000-4000-8000-000000000000").await.refused(404, "WF_1100");
+    platform.get("/runs/not-a-uuid").await.refused(422, "WF_1001");
+    platform.get("/runs/00000000-0000-4000-8000-000000000000").await.refused(404, "WF_1100");
 }
 
 fn ids(page: &Value) -> Vec<String> {

@@ -3,6 +3,7 @@
 use crate::testkit::{PATIENCE, Platform};
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
+use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 use std::collections::VecDeque;
@@ -27,7 +28,7 @@ impl Stream {
     }
 
     pub async fn resume(platform: &Platform, path: &str, last_event_id: Option<i64>) -> Stream {
-        let mut request = platform.http.get(platform.url(path));
+        let mut request = platform.request(Method::GET, &format!("/v1/workflows{path}"));
         if let Some(id) = last_event_id {
             request = request.header("last-event-id", id.to_string());
         }

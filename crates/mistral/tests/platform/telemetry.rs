@@ -1,5 +1,6 @@
 //! Telemetry of workers: sent as OTLP, read back as traces and logs.
 
+use crate::run::*;
 use crate::sse::Stream;
 use crate::testkit::*;
 use flate2::Compression;
@@ -15,7 +16,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, span};
 use prost::Message;
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::io::Write;
 
@@ -27,10 +28,10 @@ async fn a_trace_is_read_back_by_the_execution_that_named_it() {
     let platform = Platform::start().await;
     platform.begin("w").await;
     let untold = json!({ "otel_trace_id": null, "has_trace_data": false });
-    assert_eq!(platform.get("/v1/workflows/executions/w/trace/info").await.1, untold);
+    assert_eq!(platform.get("/executions/w/trace/info").await.ok(), untold);
     platform.turn("w", [name_trace(TRACE_HEX)]).await;
     let named = json!({ "otel_trace_id": TRACE_HEX, "has_trace_data": false });
-    assert_eq!(platform.get("/v1/workflows/executions/w/trace/info").await.1, named);
+    assert_eq!(platform.get("/executions/w/trace/info").await.ok(), named);
 
     let happened = span::Event {
         name: "asked".into(),
@@ -46,7 +47,7 @@ async fn a_trace_is_read_back_by_the_execution_that_named_it() {
     // An exporter that did not hear the answer.
     let _: ExportTraceServiceResponse = sent(&platform, "traces", &traces([child]), false).await;
 
-    let (_, otel) = platform.get("/v1/workflows/executions/w/trace/otel").await;
+    let otel = platform.get("/executions/w/trace/otel").await.ok();
     assert_eq!((&otel["execution_id"], &otel["status"]), (&json!("w"), &json!("RUNNING")));
     assert_eq!((&otel["data_source"], &otel["otel_trace_id"]), (&json!("tradewind"), &json!(TRACE_HEX)));
     let batches = otel["otel_trace_data"]["batches"].as_array().unwrap();
@@ -59,16 +60,16 @@ async fn a_trace_is_read_back_by_the_execution_that_named_it() {
     assert_eq!((&spans[1]["kind"], &spans[1]["startTimeUnixNano"]), (&json!("SPAN_KIND_INTERNAL"), &json!("20")));
     assert_eq!(spans[1]["attributes"], json!([{ "key": "n", "value": { "intValue": "7" } }]));
 
-    let (_, summary) = platform.get("/v1/workflows/executions/w/trace/summary").await;
+    let summary = platform.get("/executions/w/trace/summary").await.ok();
     let tree = &summary["span_tree"];
     assert_eq!((&tree["name"], &tree["span_id"]), (&json!("root"), &json!("0000000000000001")));
     assert_eq!(tree["children"][0]["attributes"], json!({ "n": 7 }));
-    let (_, events) = platform.get("/v1/workflows/executions/w/trace/events?merge_same_id_events=true").await;
+    let events = platform.get("/executions/w/trace/events?merge_same_id_events=true").await.ok();
     assert_eq!((&events["events"][0]["id"], &events["events"][0]["type"]), (&json!("e-1"), &json!("EVENT")));
 
     for path in ["info", "otel", "summary", "events"] {
-        let (status, _) = platform.get(&format!("/v1/workflows/executions/nobody/trace/{path}")).await;
-        assert_eq!(status, StatusCode::NOT_FOUND, "{path}");
+        let Answer { status, .. } = platform.get(&format!("/executions/nobody/trace/{path}")).await;
+        assert_eq!(status, 404, "{path}");
     }
 }
 
@@ -76,7 +77,7 @@ async fn a_trace_is_read_back_by_the_execution_that_named_it() {
 async fn logs_of_an_execution_are_paged_and_streamed() {
     let platform = Platform::start().await;
     let run = platform.begin("w").await;
-    let path = "/v1/workflows/executions/w/logs";
+    let path = "/executions/w/logs";
     let mut stream = Stream::open(&platform, &format!("{path}/stream?activity_id=5")).await;
     let about = |second: u64, body: &str, activity: Option<&str>| {
         let mut attributes =
@@ -94,8 +95,8 @@ async fn logs_of_an_execution_are_paged_and_streamed() {
     assert_eq!(answer.partial_success.unwrap().rejected_log_records, 1, "nobody could find it");
 
     let bodies = async |query: &str| -> (Vec<String>, Option<String>) {
-        let (status, page) = platform.get(&format!("{path}?{query}")).await;
-        assert_eq!(status, StatusCode::OK, "{page}");
+        let Answer { status, body: page } = platform.get(&format!("{path}?{query}")).await;
+        assert_eq!(status, 200, "{page}");
         let bodies = page["results"].as_array().unwrap().iter().map(|it| it["body"].as_str().unwrap().to_owned());
         (bodies.collect(), page["next_cursor"].as_str().map(str::to_owned))
     };
@@ -106,7 +107,7 @@ async fn logs_of_an_execution_are_paged_and_streamed() {
     assert_eq!(bodies("after=1970-01-01T00:00:02Z&before=1970-01-01T00:00:03Z").await.0, ["second\u{2028}"]);
     assert_eq!(bodies("activity_id=5").await.0, ["first"]);
     assert_eq!(bodies("run_id=another").await.0, [] as [&str; 0]);
-    let (_, page) = platform.get(&format!("{path}?limit=1")).await;
+    let page = platform.get(&format!("{path}?limit=1")).await.ok();
     let record = &page["results"][0];
     assert_eq!(
         (&record["timestamp"], &record["severity_text"]),
@@ -121,18 +122,18 @@ async fn logs_of_an_execution_are_paged_and_streamed() {
     assert_eq!(resumed.data().await["body"], json!("second\u{2028}"), "in the order of arrival");
 
     for wrong in ["limit=0", "limit=101", "activity_id=x", "cursor=x", "order=up", "after=yesterday"] {
-        let (status, body) = platform.get(&format!("{path}?{wrong}")).await;
-        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{wrong}: {body}");
+        let Answer { status, body } = platform.get(&format!("{path}?{wrong}")).await;
+        assert_eq!(status, 422, "{wrong}: {body}");
     }
-    for nobody in ["/v1/workflows/executions/nobody/logs", "/v1/workflows/deployments/nobody/logs/stream"] {
-        assert_eq!(platform.get(nobody).await.0, StatusCode::NOT_FOUND, "{nobody}");
+    for nobody in ["/executions/nobody/logs", "/deployments/nobody/logs/stream"] {
+        assert_eq!(platform.get(nobody).await.status, 404, "{nobody}");
     }
 }
 
 #[tokio::test]
 async fn logs_of_a_deployment_are_found_by_worker_and_workflow() {
     let platform = Platform::start().await;
-    platform.register("report", "demo", "me").await;
+    platform.register("demo", "me", [definition("report", "demo")]).await.ok();
     let about = |second: u64, worker: &str, workflow: &str| {
         let attributes =
             vec![text("deploymentName", "demo"), text("workerName", worker), text("workflowName", workflow)];
@@ -142,33 +143,31 @@ async fn logs_of_a_deployment_are_found_by_worker_and_workflow() {
     let answer: ExportLogsServiceResponse = sent(&platform, "logs", &logs(records), false).await;
     assert_eq!(answer.partial_success, None);
 
-    let (_, page) = platform.get("/v1/workflows/deployments/demo/logs?worker_name=me").await;
+    let page = platform.get("/deployments/demo/logs?worker_name=me").await.ok();
     let bodies: Vec<_> = page["results"].as_array().unwrap().iter().map(|record| record["body"].clone()).collect();
     assert_eq!(bodies, [json!("me report"), json!("me other")]);
-    let mut stream = Stream::open(
-        &platform,
-        "/v1/workflows/deployments/demo/logs/stream?workflow_name=report&after=1970-01-01T00:00:02Z",
-    )
-    .await;
+    let mut stream =
+        Stream::open(&platform, "/deployments/demo/logs/stream?workflow_name=report&after=1970-01-01T00:00:02Z").await;
     assert_eq!(stream.data().await["body"], json!("you report"));
 }
 
 #[tokio::test]
 async fn a_graph_is_kept_and_summaries_need_what_is_not_here() {
     let platform = Platform::start().await;
-    let registration = platform.register("report", "demo", "me").await;
+    let registered = platform.register("demo", "me", [definition("report", "demo")]).await.ok();
+    let registration = registered["workflow_registration_ids"][0].as_str().expect("an id for each");
     let graph = json!({ "workflow_registration_id": registration, "version": 3, "graph_data": { "nodes": [1.50] }, "error": null });
-    let (status, body) = platform.post("/v1/workflows/report/graphs", &graph).await;
-    assert!(status.is_success(), "{body}");
-    let path = format!("/v1/workflows/report/graphs/{registration}");
-    assert_eq!(platform.get(&path).await.1, graph);
+    let Answer { status, body } = platform.post("/report/graphs", &graph).await;
+    assert!((200..300).contains(&status), "{body}");
+    let path = format!("/report/graphs/{registration}");
+    assert_eq!(platform.get(&path).await.ok(), graph);
 
-    let (status, _) = platform.post(&format!("{path}/summaries"), &json!({})).await;
-    assert_eq!(status, StatusCode::NOT_FOUND, "which is how workers learn to do without");
+    let Answer { status, .. } = platform.post(&format!("{path}/summaries"), &json!({})).await;
+    assert_eq!(status, 404, "which is how workers learn to do without");
     let mut stray = graph;
     stray["workflow_registration_id"] = json!(uuid::Uuid::from_u128(1));
-    let (status, body) = platform.post("/v1/workflows/report/graphs", &stray).await;
-    assert_eq!((status, &body["code"]), (StatusCode::NOT_FOUND, &json!("WF_1100")));
+    let Answer { status, body } = platform.post("/report/graphs", &stray).await;
+    assert_eq!((status, &body["code"]), (404, &json!("WF_1100")));
 }
 
 #[tokio::test]
@@ -187,9 +186,9 @@ async fn metrics_are_not_kept_and_the_answer_says_so() {
 async fn what_is_no_telemetry_is_refused() {
     let platform = Platform::start().await;
     let post = async |content_type: &str, packing: &str, body: Vec<u8>| {
-        let request = platform.http.post(platform.url("/telemetry/v1/logs"));
+        let request = platform.request(Method::POST, "/telemetry/v1/logs");
         let request = request.header("content-type", content_type).header("content-encoding", packing).body(body);
-        answered(request).await.0.as_u16()
+        answered(request).await.status
     };
     let protobuf = "application/x-protobuf";
     assert_eq!(post("application/json", "identity", b"{}".to_vec()).await, 415);
@@ -205,7 +204,7 @@ async fn what_is_no_telemetry_is_refused() {
 }
 
 async fn sent<M: Message + Default>(platform: &Platform, path: &str, message: &impl Message, pack: bool) -> M {
-    let mut request = platform.http.post(platform.url(&format!("/telemetry/v1/{path}")));
+    let mut request = platform.request(Method::POST, &format!("/telemetry/v1/{path}"));
     request = request.header("content-type", "application/x-protobuf");
     let body = message.encode_to_vec();
     request = if pack { request.header("content-encoding", "gzip").body(packed(&body)) } else { request.body(body) };

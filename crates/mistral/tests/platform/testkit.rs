@@ -1,49 +1,46 @@
-//! The platform on a server in this process, with short ways to be its client and its worker.
+//! The platform on a server in this process, asked over HTTP as its workers and clients ask it.
 
-use api::command::v1::{Command, UpsertWorkflowSearchAttributesCommandAttributes, command::Attributes};
-use api::common::v1::{WorkflowExecution, WorkflowType};
-use api::enums::v1::CommandType;
-use api::taskqueue::v1::TaskQueue;
-use api::workflowservice::v1::{
-    DeleteWorkflowExecutionRequest, PollWorkflowTaskQueueResponse, RespondWorkflowTaskCompletedRequest,
-    StartWorkflowExecutionRequest, TerminateWorkflowExecutionRequest,
-};
 use axum::Router;
-use engine::poll::Poll;
-use engine::token::{self, Token};
-use reqwest::StatusCode;
+use reqwest::Method;
+use serde::Serialize;
 use serde_json::{Value, json};
 use server::ambient::{Clock, Entropy};
-use server::{Annex, Server, Service, Settings, handlers};
+use server::{Annex, Server, Service, Settings};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tradewind_core::ids::TaskKind;
+use tokio::task::JoinHandle;
 
 pub const NAMESPACE: &str = "mistral-workflows";
 /// How long something may take that has to happen.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+/// What most paths begin with.
+const ROOT: &str = "/v1/workflows";
 
 pub struct Platform {
-    pub server: Server,
-    pub http: reqwest::Client,
-    base: String,
+    server: Option<Server>,
+    settings: Settings,
+    pub clock: Clock,
+    http: reqwest::Client,
+    key: Option<&'static str>,
+    /// What plays workflows; see `play`.
+    pub workers: Vec<JoinHandle<()>>,
 }
 
-/// A run that a test is about.
-#[derive(Debug, Clone)]
-pub struct Run {
-    pub workflow_id: String,
-    pub run_id: String,
+/// What is answered to a request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    pub status: u16,
+    pub body: Value,
 }
 
 impl Platform {
     pub async fn start() -> Platform {
-        Platform::with(|settings| settings.storage.in_memory = true).await
+        Platform::with(|_| {}).await
     }
 
     pub async fn on(directory: &Path) -> Platform {
-        Platform::with(|settings| settings.storage.directory = directory.to_owned()).await
+        Platform::with(|settings| on(settings, directory)).await
     }
 
     pub async fn with(change: impl FnOnce(&mut Settings)) -> Platform {
@@ -51,127 +48,109 @@ impl Platform {
     }
 
     pub async fn with_clock(change: impl FnOnce(&mut Settings), clock: Clock) -> Platform {
-        let mut settings = Settings::default();
-        settings.listen.port = 0;
-        settings.listen.http_port = 0;
-        settings.engine.loops = Some(1);
-        change(&mut settings);
+        let settings = settings(change);
         let annexes = mistral::annex(&settings).into_iter().collect();
-        let server = Server::start_with(settings, annexes, clock, Entropy::System).await.expect("it starts");
-        let base = format!("http://{}", server.http_address());
-        Platform { server, http: reqwest::Client::new(), base }
+        Platform::of(settings, annexes, clock).await
     }
 
     /// A server on whose directory steps are followed as ever, but nobody acts on them.
     pub async fn deaf(directory: &Path) -> Platform {
-        let mut settings = Settings::default();
-        settings.listen.port = 0;
-        settings.listen.http_port = 0;
-        settings.storage.directory = directory.to_owned();
         let annex = Annex::new("nobody", async |_, _| Ok(Router::new()));
         let annex = annex.following(mistral::events::lifecycle::following(NAMESPACE));
-        let server = Server::start_with(settings, vec![annex], Clock::System, Entropy::System).await;
-        Platform { server: server.expect("it starts"), http: reqwest::Client::new(), base: String::new() }
+        Platform::of(settings(|settings| on(settings, directory)), vec![annex], Clock::System).await
+    }
+
+    async fn of(settings: Settings, annexes: Vec<Annex>, clock: Clock) -> Platform {
+        let server = Server::start_with(settings.clone(), annexes, clock.clone(), Entropy::System).await;
+        let server = Some(server.expect("the server starts"));
+        Platform { server, settings, clock, http: reqwest::Client::new(), key: None, workers: Vec::new() }
+    }
+
+    /// Another process on the same directory; whoever worked for this one is gone.
+    pub async fn restart(&mut self) {
+        self.workers.drain(..).for_each(|worker| worker.abort());
+        self.server.take().expect("it runs").stop().await;
+        let annexes = mistral::annex(&self.settings).into_iter().collect();
+        let next = Platform::of(self.settings.clone(), annexes, self.clock.clone()).await;
+        self.server = next.server;
     }
 
     pub async fn stop(self) {
-        self.server.stop().await;
+        self.server.expect("it runs").stop().await;
+    }
+
+    pub fn server(&self) -> &Server {
+        self.server.as_ref().expect("it runs")
     }
 
     pub fn service(&self) -> &Arc<Service> {
-        self.server.service()
+        self.server().service()
     }
 
-    pub fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.base)
+    /// From here on, requests carry this key.
+    pub fn show_key(&mut self, key: &'static str) {
+        self.key = Some(key);
     }
 
-    pub async fn get(&self, path: &str) -> (StatusCode, Value) {
-        answered(self.http.get(self.url(path))).await
+    /// A request for a path of any kind.
+    pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        let request = self.http.request(method, format!("http://{}{path}", self.server().http_address()));
+        match self.key {
+            Some(key) => request.bearer_auth(key),
+            None => request,
+        }
     }
 
-    pub async fn post(&self, path: &str, body: &Value) -> (StatusCode, Value) {
-        answered(self.http.post(self.url(path)).json(body)).await
+    /// Asks for a path below `/v1/workflows`, as all that follow do.
+    pub async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
+        let request = self.request(method, &format!("{ROOT}{path}"));
+        answered(match body {
+            Some(body) => request.json(body),
+            None => request,
+        })
+        .await
     }
 
-    /// Starts a workflow of type `Order` on the task queue of its own name.
-    pub async fn begin(&self, workflow_id: &str) -> Run {
-        let request = StartWorkflowExecutionRequest {
-            namespace: NAMESPACE.into(),
-            workflow_id: workflow_id.into(),
-            workflow_type: Some(WorkflowType { name: "Order".into() }),
-            task_queue: Some(TaskQueue { name: workflow_id.into(), ..TaskQueue::default() }),
-            request_id: uuid::Uuid::from_u128(next_number()).to_string(),
-            ..StartWorkflowExecutionRequest::default()
-        };
-        let started = handlers::start_workflow_execution::handle(self.service(), request).await.expect("it starts");
-        Run { workflow_id: workflow_id.into(), run_id: started.run_id }
+    pub async fn get(&self, path: &str) -> Answer {
+        self.ask(Method::GET, path, None).await
     }
 
-    /// The workflow task that must be there.
-    pub async fn task(&self, queue: &str) -> PollWorkflowTaskQueueResponse {
-        let service = self.service();
-        let poll = Poll {
-            namespace: service.namespaces.named(NAMESPACE).expect("the namespace is there").key,
-            kind: TaskKind::Workflow,
-            queue: queue.into(),
-            sticky: false,
-            normal_queue: String::new(),
-            identity: "worker".into(),
-            worker_instance: String::new(),
-            max_tasks_per_second: None,
-            until: service.clock.now() + PATIENCE,
-        };
-        service.engine.poll_workflow_task(poll).await.expect("polls are answered").expect("a task is there")
+    pub async fn post(&self, path: &str, body: impl Serialize) -> Answer {
+        answered(self.request(Method::POST, &format!("{ROOT}{path}")).json(&body)).await
     }
 
-    pub async fn complete(&self, task: &PollWorkflowTaskQueueResponse, commands: impl Into<Vec<Command>>) {
-        let token = Token::decode_as(token::WORKFLOW, &task.task_token).expect("a token of ours");
-        let request = RespondWorkflowTaskCompletedRequest {
-            task_token: task.task_token.clone(),
-            commands: commands.into(),
-            identity: "worker".into(),
-            ..RespondWorkflowTaskCompletedRequest::default()
-        };
-        self.service().engine.complete_workflow_task(&token, request).await.expect("the completion is taken");
+    pub async fn put(&self, path: &str, body: &Value) -> Answer {
+        self.ask(Method::PUT, path, Some(body)).await
     }
 
-    /// Runs the next task of the queue with these commands.
-    pub async fn turn(&self, queue: &str, commands: impl Into<Vec<Command>>) {
-        let task = self.task(queue).await;
-        self.complete(&task, commands).await;
+    /// Sends these bytes and calls them JSON.
+    pub async fn send(&self, method: Method, path: &str, body: impl Into<reqwest::Body>) -> Answer {
+        let request = self.request(method, &format!("{ROOT}{path}"));
+        answered(request.header("content-type", "application/json").body(body)).await
     }
 
-    pub async fn terminate(&self, run: &Run, reason: &str) {
-        let request = TerminateWorkflowExecutionRequest {
-            namespace: NAMESPACE.into(),
-            workflow_execution: Some(run.execution()),
-            reason: reason.into(),
-            ..TerminateWorkflowExecutionRequest::default()
-        };
-        handlers::terminate_workflow_execution::handle(self.service(), request).await.expect("it is terminated");
+    /// Asks for something that is refused, and gives the detail and the code.
+    pub async fn refused(&self, method: Method, path: &str, body: Option<&Value>, status: u16) -> (Value, Value) {
+        let Answer { status: answered, body } = self.ask(method, path, body).await;
+        assert_eq!(answered, status, "{path}: {body}");
+        // Clients read a list under 422 and a sentence anywhere else.
+        assert_eq!(body["detail"].is_array(), status == 422, "{path}: {body}");
+        (body["detail"].clone(), body["code"].clone())
     }
 
-    /// Introduces a workflow as its worker does; the id of its registration.
-    pub async fn register(&self, workflow: &str, deployment: &str, worker: &str) -> String {
-        let spec = json!({
-            "name": workflow, "task_queue": deployment, "input_schema": { "type": "object" }, "output_schema": null,
-            "signals": [], "queries": [], "updates": [], "enforce_determinism": true, "on_behalf_of": false,
-            "is_technical": false, "execution_timeout": "PT1H", "plugin_metadata": null, "display_name": null,
-            "description": null, "schedules": [],
-        });
-        let registration = json!({
-            "definitions": [spec], "deployment_name": deployment, "worker_name": worker, "deployment_location": null,
-        });
-        let (status, body) = self.post("/v1/workflows/register", &registration).await;
-        assert_eq!(status, StatusCode::OK, "{body}");
-        body["workflow_registration_ids"][0].as_str().expect("an id for each").to_owned()
+    /// A worker registers these workflows, as the SDK does.
+    pub async fn register(&self, deployment: &str, worker: &str, definitions: impl Into<Value>) -> Answer {
+        self.post("/register", registration(deployment, worker, definitions)).await
     }
 
-    pub async fn delete(&self, run: &Run) {
-        let request =
-            DeleteWorkflowExecutionRequest { namespace: NAMESPACE.into(), workflow_execution: Some(run.execution()) };
-        handlers::delete_workflow_execution::handle(self.service(), request).await.expect("it is deleted");
+    pub async fn execute(&self, workflow: &str, body: Value) -> Answer {
+        self.post(&format!("/{workflow}/execute"), body).await
+    }
+
+    /// Reads an execution until it is no more running.
+    pub async fn ended(&self, execution: &str) -> Value {
+        let path = format!("/executions/{execution}");
+        eventually(async || self.get(&path).await, |seen| seen.body["status"] != "RUNNING").await.ok()
     }
 
     /// Waits until what may go is gone.
@@ -179,52 +158,52 @@ impl Platform {
         let platform = mistral::Platform::open(self.service().clone(), &Settings::default()).await.expect("it opens");
         mistral::events::retention::sweep(&platform).await.expect("the store works");
     }
+}
 
-    /// Tells one event, as a worker does, and waits until it is durable.
+impl Answer {
     #[track_caller]
-    pub fn tell(&self, event: Value) -> impl Future<Output = ()> {
-        let request = self.http.post(self.url("/v1/workflows/events")).json(&json!({ "event": event }));
-        async move {
-            let (status, body) = answered(request).await;
-            assert_eq!((status, &body["status"]), (StatusCode::OK, &json!("success")), "{body}");
+    pub fn ok(self) -> Value {
+        assert_eq!(self.status, 200, "{}", self.body);
+        self.body
+    }
+
+    /// Refused with this status and code; says the detail, or for a 422 the place and message of the first problem.
+    #[track_caller]
+    pub fn refused(&self, status: u16, code: &str) -> String {
+        assert_eq!((self.status, &self.body["code"]), (status, &json!(code)), "{}", self.body);
+        let detail = &self.body["detail"];
+        if status != 422 {
+            return detail.as_str().expect("the detail is a text").to_owned();
         }
+        let problem = &detail[0];
+        assert!(problem["type"].is_string(), "a 422 lists problems: {}", self.body);
+        let steps = problem["loc"].as_array().expect("a problem has a place");
+        let steps: Vec<_> = steps.iter().map(|step| step.as_str().map_or(step.to_string(), str::to_owned)).collect();
+        format!("{}: {}", steps.join("."), problem["msg"].as_str().expect("a problem has a message"))
     }
 }
 
-impl Run {
-    pub fn execution(&self) -> WorkflowExecution {
-        WorkflowExecution { workflow_id: self.workflow_id.clone(), run_id: self.run_id.clone() }
-    }
-
-    /// An event as the worker's package writes it.
-    pub fn event(&self, id: &str, kind: &str, attributes: Value) -> Value {
-        json!({
-            "event_id": id, "event_timestamp": 1_764_000_000_000_000_123_u64, "event_type": kind,
-            "root_workflow_exec_id": self.workflow_id, "parent_workflow_exec_id": null, "continued_run_id": null,
-            "first_execution_run_id": self.run_id, "chain_run_id": null, "schedule_id": null,
-            "workflow_exec_id": self.workflow_id, "workflow_run_id": self.run_id, "workflow_name": "Order",
-            "attributes": attributes,
-        })
-    }
-
-    /// A piece of a text that grows, as a model's tokens come.
-    pub fn token(&self, id: &str, text: &str) -> Value {
-        let patch = json!([{ "op": "append", "path": "/text", "value": text }]);
-        let payload = json!({ "type": "json_patch", "value": patch, "encoding_options": null });
-        let attributes = json!({ "custom_task_id": "t", "custom_task_type": "llm", "payload": payload });
-        self.event(id, "CUSTOM_TASK_IN_PROGRESS", attributes)
-    }
+fn settings(change: impl FnOnce(&mut Settings)) -> Settings {
+    let mut settings = Settings::default();
+    settings.listen.port = 0;
+    settings.listen.http_port = 0;
+    settings.engine.loops = Some(1);
+    settings.storage.in_memory = true;
+    change(&mut settings);
+    settings
 }
 
-pub fn command(kind: CommandType, attributes: Attributes) -> Command {
-    Command { command_type: kind as i32, attributes: Some(attributes), ..Command::default() }
+fn on(settings: &mut Settings, directory: &Path) {
+    settings.storage.in_memory = false;
+    settings.storage.directory = directory.to_owned();
 }
 
-pub async fn answered(request: reqwest::RequestBuilder) -> (StatusCode, Value) {
+pub async fn answered(request: reqwest::RequestBuilder) -> Answer {
     let response = request.send().await.expect("the server answers");
-    let status = response.status();
+    let status = response.status().as_u16();
     let text = response.text().await.expect("with a whole body");
-    (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::String(text)) };
+    Answer { status, body }
 }
 
 /// Waits until something holds; says what it was otherwise.
@@ -240,21 +219,37 @@ pub async fn eventually<T: std::fmt::Debug>(mut probe: impl AsyncFnMut() -> T, h
     panic!("it never came to hold: {found:?}");
 }
 
-/// Request ids only have to differ.
-fn next_number() -> u128 {
-    use std::sync::atomic::{AtomicU64, Ordering};
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    u128::from(NEXT.fetch_add(1, Ordering::Relaxed))
+pub fn registration(deployment: &str, worker: &str, definitions: impl Into<Value>) -> Value {
+    json!({
+        "definitions": definitions.into(),
+        "deployment_name": deployment,
+        "worker_name": worker,
+        "deployment_location": { "location_type": "local", "k8s_cluster": null, "k8s_namespace": null },
+    })
 }
 
-/// What a worker does first: it says under which trace the run goes.
-pub fn name_trace(trace: &str) -> Command {
-    let metadata = [("encoding", "json/plain"), ("type", "Keyword")];
-    let metadata = metadata.map(|(key, value)| (key.to_owned(), bytes::Bytes::from(value))).into();
-    let payload = api::common::v1::Payload { metadata, data: format!("{trace:?}").into(), ..Default::default() };
-    let search_attributes =
-        api::common::v1::SearchAttributes { indexed_fields: [("OtelTraceId".into(), payload)].into() };
-    let attributes = UpsertWorkflowSearchAttributesCommandAttributes { search_attributes: Some(search_attributes) };
-    let attributes = Attributes::UpsertWorkflowSearchAttributesCommandAttributes(attributes.into());
-    command(CommandType::UpsertWorkflowSearchAttributes, attributes)
+/// A workflow as the SDK describes it.
+pub fn definition(name: &str, deployment: &str) -> Value {
+    json!({
+        "name": name,
+        "task_queue": deployment,
+        "input_schema": { "type": "object", "properties": { "count": { "type": "integer" } } },
+        "output_schema": null,
+        "signals": [{ "name": "stop", "description": null, "input_schema": { "type": "object" } }],
+        "queries": [],
+        "updates": [],
+        "schedules": [],
+        "enforce_determinism": true,
+        "on_behalf_of": false,
+        "is_technical": name.starts_with("__"),
+        "execution_timeout": "PT1H30M",
+        "plugin_metadata": null,
+        "display_name": null,
+        "description": null,
+    })
+}
+
+/// The values at `key` of a list.
+pub fn each(list: &Value, key: &str) -> Vec<Value> {
+    list.as_array().expect("a list").iter().map(|item| item[key].clone()).collect()
 }

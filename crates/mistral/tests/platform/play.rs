@@ -1,5 +1,7 @@
-//! A server, a client of its HTTP port, and a worker that plays a handful of workflows over gRPC.
+//! A worker that plays a handful of workflows over gRPC.
 
+use crate::run::command;
+use crate::testkit::{NAMESPACE, Platform};
 use api::command::v1::command::Attributes as Does;
 use api::command::v1::*;
 use api::common::v1::{Payload, Payloads, WorkflowExecution, WorkflowType};
@@ -14,25 +16,14 @@ use api::workflowservice::v1::workflow_service_client::WorkflowServiceClient;
 use api::workflowservice::v1::*;
 use prost::{Message as _, Name};
 use serde_json::{Value, json};
-use server::ambient::{Clock, Entropy};
-use server::{Server, Settings};
-use std::net::SocketAddr;
-use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
 use tonic::transport::Channel;
 
-/// How long something may take that has to happen.
-const PATIENCE: Duration = Duration::from_secs(30);
-pub const NAMESPACE: &str = "mistral-workflows";
-
-/// The workflows that [`Control::work`] plays, as their worker registers them.
+/// The workflows that [`Platform::work`] plays, as their worker registers them.
 ///
 /// `echo` completes with its input; `waiter` collects signals `note`, answers the query `notes`, takes the update `ask`,
 /// and completes at a signal `go`; `chain` continues as new `left` times; `broken` fails; `family` starts a `waiter` as its
 /// child and completes at a signal `go`.
-pub fn definitions(task_queue: &str) -> Value {
+pub fn played(task_queue: &str) -> Value {
     let any = json!({"type": "object"});
     let handler = |name: &str, schema: &Value| json!({"name": name, "description": null, "input_schema": schema, "output_schema": null});
     let text = json!({
@@ -61,123 +52,18 @@ pub fn definitions(task_queue: &str) -> Value {
     ])
 }
 
-pub struct Control {
-    server: Option<Server>,
-    settings: Settings,
-    pub clock: Clock,
-    workers: Vec<JoinHandle<()>>,
-    _directory: tempfile::TempDir,
-}
-
-/// An answer of the HTTP port.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Answer {
-    pub status: u16,
-    pub body: Value,
-}
-
-impl Answer {
-    #[track_caller]
-    pub fn ok(self) -> Value {
-        assert_eq!(self.status, 200, "{}", self.body);
-        self.body
-    }
-
-    /// Refused with this status and code; says the detail, or for a 422 the place and message of the first problem.
-    #[track_caller]
-    pub fn refused(&self, status: u16, code: &str) -> String {
-        assert_eq!((self.status, &self.body["code"]), (status, &json!(code)), "{}", self.body);
-        let detail = &self.body["detail"];
-        if status != 422 {
-            return detail.as_str().expect("the detail is a text").to_owned();
-        }
-        let problem = &detail[0];
-        assert!(problem["type"].is_string(), "a 422 lists problems: {}", self.body);
-        let steps = problem["loc"].as_array().expect("a problem has a place");
-        let steps: Vec<_> = steps.iter().map(|step| step.as_str().map_or(step.to_string(), str::to_owned)).collect();
-        format!("{}: {}", steps.join("."), problem["msg"].as_str().expect("a problem has a message"))
-    }
-}
-
-impl Control {
-    pub async fn start() -> Control {
-        Control::start_with(Clock::System).await
-    }
-
+impl Platform {
     /// With a worker of deployment `demo` that has registered and works.
-    pub async fn working() -> Control {
-        let mut control = Control::start().await;
-        control.register("demo", "w1").await.ok();
-        control.work("demo").await;
-        control
+    pub async fn working() -> Platform {
+        let mut platform = Platform::start().await;
+        platform.play("demo").await;
+        platform
     }
 
-    pub async fn start_with(clock: Clock) -> Control {
-        let directory = tempfile::tempdir().unwrap();
-        let mut settings = Settings::default();
-        settings.listen.port = 0;
-        settings.listen.http_port = 0;
-        settings.storage.directory = directory.path().to_owned();
-        let server = serve(&settings, &clock).await;
-        Control { server: Some(server), settings, clock, workers: Vec::new(), _directory: directory }
-    }
-
-    pub async fn restart(&mut self) {
-        self.workers.drain(..).for_each(|worker| worker.abort());
-        self.server.take().expect("it runs").stop().await;
-        self.server = Some(serve(&self.settings, &self.clock).await);
-    }
-
-    pub fn server(&self) -> &Server {
-        self.server.as_ref().expect("it runs")
-    }
-
-    pub async fn register(&self, deployment: &str, worker: &str) -> Answer {
-        self.register_these(deployment, worker, definitions(deployment)).await
-    }
-
-    pub async fn register_these(&self, deployment: &str, worker: &str, definitions: Value) -> Answer {
-        let body = json!({"definitions": definitions, "deployment_name": deployment, "worker_name": worker});
-        self.post("/register", body).await
-    }
-
-    pub async fn execute(&self, workflow: &str, body: Value) -> Answer {
-        self.post(&format!("/{workflow}/execute"), body).await
-    }
-
-    /// Reads an execution until it is no more running.
-    pub async fn ended(&self, execution: &str) -> Value {
-        let path = format!("/executions/{execution}");
-        self.until(|| self.get(&path), |seen| seen.body["status"] != "RUNNING").await.ok()
-    }
-
-    pub async fn until<F: Future<Output = Answer>>(
-        &self,
-        ask: impl Fn() -> F,
-        enough: impl Fn(&Answer) -> bool,
-    ) -> Answer {
-        let wait = async {
-            loop {
-                let answer = ask().await;
-                if enough(&answer) {
-                    return answer;
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, wait).await.expect("it comes to pass")
-    }
-
-    pub async fn get(&self, path: &str) -> Answer {
-        self.call("GET", path, b"").await
-    }
-
-    pub async fn post(&self, path: &str, body: Value) -> Answer {
-        self.call("POST", path, body.to_string().as_bytes()).await
-    }
-
-    pub async fn call(&self, method: &str, path: &str, body: &[u8]) -> Answer {
-        call(self.server().http_address(), method, path, body).await
+    /// Registers [`played`] as a worker of this deployment, and works.
+    pub async fn play(&mut self, deployment: &str) {
+        self.register(deployment, "w1", played(deployment)).await.ok();
+        self.work(deployment).await;
     }
 
     pub async fn rpc(&self) -> WorkflowServiceClient<Channel> {
@@ -185,7 +71,7 @@ impl Control {
         WorkflowServiceClient::connect(address).await.expect("it listens")
     }
 
-    /// Plays the workflows of [`definitions`] on a task queue.
+    /// Plays the workflows of [`played`] on a task queue.
     pub async fn work(&mut self, queue: &str) {
         let (mut rpc, queue) = (self.rpc().await, queue.to_owned());
         self.workers.push(tokio::spawn(async move {
@@ -231,31 +117,6 @@ impl Control {
             }
         }));
     }
-}
-
-/// One request on a connection of its own.
-pub async fn call(address: SocketAddr, method: &str, path: &str, body: &[u8]) -> Answer {
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    let head = format!(
-        "{method} /v1/workflows{path} HTTP/1.1\r\nhost: here:1\r\nconnection: close\r\n\
-             content-type: application/json\r\ncontent-length: {}\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(head.as_bytes()).await.unwrap();
-    // A server that refuses early may stop reading.
-    let _ = stream.write_all(body).await;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await.unwrap();
-    let answer = String::from_utf8(answer).expect("answers are text");
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a whole answer");
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status line");
-    let body = if body.is_empty() { Value::Null } else { serde_json::from_str(body).expect("a body of JSON") };
-    Answer { status, body }
-}
-
-async fn serve(settings: &Settings, clock: &Clock) -> Server {
-    let annexes = mistral::annex(settings).into_iter().collect();
-    Server::start_with(settings.clone(), annexes, clock.clone(), Entropy::System).await.expect("the server starts")
 }
 
 /// A run as its worker sees it.
@@ -414,11 +275,7 @@ fn message<M: Name>(id: &str, what: &str, body: &M) -> Message {
     Message { id: format!("{id}/{what}"), protocol_instance_id: id.into(), body: Some(body), ..Message::default() }
 }
 
-fn command(kind: CommandType, attributes: Does) -> Command {
-    Command { command_type: kind as i32, attributes: Some(attributes), ..Command::default() }
-}
-
-pub fn plain(value: &Value) -> Payloads {
+fn plain(value: &Value) -> Payloads {
     let metadata = [("encoding".to_owned(), "json/plain".into())].into();
     Payloads { payloads: vec![Payload { metadata, data: value.to_string().into(), ..Payload::default() }] }
 }
@@ -429,13 +286,13 @@ fn document(payloads: Option<&Payloads>) -> Value {
 }
 
 /// The input of a run, as its worker gets it.
-pub async fn input(control: &Control, execution: &str) -> Payload {
+pub async fn input(platform: &Platform, execution: &str) -> Payload {
     let request = GetWorkflowExecutionHistoryRequest {
         namespace: NAMESPACE.into(),
         execution: Some(WorkflowExecution { workflow_id: execution.into(), run_id: String::new() }),
         ..GetWorkflowExecutionHistoryRequest::default()
     };
-    let history = control.rpc().await.get_workflow_execution_history(request).await.unwrap().into_inner();
+    let history = platform.rpc().await.get_workflow_execution_history(request).await.unwrap().into_inner();
     let started = history.history.unwrap_or_default().events.remove(0);
     match started.attributes {
         Some(Attributes::WorkflowExecutionStartedEventAttributes(it)) => {
