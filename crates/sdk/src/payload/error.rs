@@ -61,6 +61,12 @@ pub enum Error {
         /// The name of the object in it.
         key: String,
     },
+    /// The bucket was misspelled, or is in another account or region.
+    #[error("external storage {store} does not exist at the endpoint that is configured")]
+    MissingBucket {
+        /// The storage.
+        store: String,
+    },
     /// Somebody changed the object, or the disk did.
     #[error("object {key:?} of external storage {store} has sha-256 {found}, not {expected}")]
     ChangedObject {

@@ -124,6 +124,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::payload::reference::KeyField;
 
     fn offload(path: &Path) -> Offload {
         Offload::to(Store::directory(path).unwrap()).threshold_bytes(100).kept_bytes(0)
@@ -218,6 +219,7 @@ mod tests {
         let reference = Reference {
             driver: "tradewind.directory".into(),
             bucket: None,
+            key_field: KeyField::Key,
             key: "../secret".into(),
             sha256: "0".into(),
         };

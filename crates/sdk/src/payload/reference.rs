@@ -4,8 +4,9 @@
 //!                    external_payloads: one entry with the size of the payload stored
 //! data               {"claimData":{"bucket":…,"hash_algorithm":"sha256","hash_value":…,"key":…},"driverName":…}
 //!
-//! This is the form of the official SDKs. `bucket` is there if the storage has buckets. On reading, the form from
-//! before it had a message type is understood too, and the spelling `hashAlgorithm`, `hashValue`.
+//! This is the form of the official SDKs. `bucket` is there if the storage has buckets. The driver for Google Cloud
+//! Storage says `object_name` instead of `key`. On reading, the form from before it had a message type is understood
+//! too, and the spelling `hashAlgorithm`, `hashValue`.
 
 use std::collections::BTreeMap;
 
@@ -21,14 +22,39 @@ const MESSAGE_TYPE: &str = "messageType";
 const REFERENCE_TYPE: &str = "temporal.api.sdk.v1.ExternalStorageReference";
 const SHA_256: &str = "sha256";
 
+/// As the official SDKs call their driver for Google Cloud Storage.
+pub(super) const GCS_DRIVER: &str = "gcp.gcsdriver";
+
 /// Where a payload is, and what its bytes hash to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Reference {
     pub(super) driver: String,
     pub(super) bucket: Option<String>,
+    pub(super) key_field: KeyField,
     pub(super) key: String,
     /// Lower-case hexadecimal.
     pub(super) sha256: String,
+}
+
+/// Under which name a claim has the key of the object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum KeyField {
+    Key,
+    ObjectName,
+}
+
+impl KeyField {
+    /// What programs expect that know the storage under this name.
+    pub(super) fn of_driver(driver: &str) -> Self {
+        if driver == GCS_DRIVER { Self::ObjectName } else { Self::Key }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::ObjectName => "object_name",
+        }
+    }
 }
 
 /// `ExternalStorageReference` in JSON.
@@ -57,7 +83,7 @@ impl Reference {
         let mut claim = BTreeMap::from([
             ("hash_algorithm".to_owned(), SHA_256.to_owned()),
             ("hash_value".to_owned(), self.sha256.clone()),
-            ("key".to_owned(), self.key.clone()),
+            (self.key_field.name().to_owned(), self.key.clone()),
         ]);
         claim.extend(self.bucket.clone().map(|bucket| ("bucket".to_owned(), bucket)));
         let written = Written { claim, driver: self.driver.clone() };
@@ -105,9 +131,14 @@ impl Reference {
         if algorithm != SHA_256 {
             return Err(format!("hash algorithm is {algorithm:?}, not {SHA_256:?}"));
         }
+        let (key_field, key) = match take(&["object_name"]) {
+            Ok(name) => (KeyField::ObjectName, name),
+            Err(_) => (KeyField::Key, take(&["key"])?),
+        };
         Ok(Self {
             sha256: take(&["hash_value", "hashValue"])?,
-            key: take(&["key"])?,
+            key_field,
+            key,
             bucket: take(&["bucket"]).ok(),
             driver: written.driver,
         })
@@ -122,6 +153,7 @@ mod tests {
         Reference {
             driver: "aws.s3driver".into(),
             bucket: bucket.map(Into::into),
+            key_field: KeyField::Key,
             key: "v0/d/sha256/abc".into(),
             sha256: "abc".into(),
         }
@@ -138,6 +170,15 @@ mod tests {
         assert_eq!(payload.metadata["encoding"], b"json/protobuf");
         assert_eq!(payload.metadata["messageType"], b"temporal.api.sdk.v1.ExternalStorageReference");
         assert_eq!(payload.external_payloads[0].size_bytes, 5);
+    }
+
+    #[test]
+    fn names_the_object_as_the_driver_of_the_cloud_does() {
+        let reference = Reference { key_field: KeyField::of_driver(GCS_DRIVER), ..reference(Some("b")) };
+        let payload = reference.write(&Payload::default());
+        let written = String::from_utf8(payload.data.clone()).unwrap();
+        assert!(written.contains(r#""object_name":"v0/d/sha256/abc""#) && !written.contains(r#""key""#), "{written}");
+        assert_eq!(Reference::read(&payload).unwrap(), Some(reference));
     }
 
     #[test]

@@ -8,6 +8,9 @@
 //! - An object is written again even if it is there: rules that delete old objects count from the last use.
 //! - `read` returns what was written or an error, never other bytes.
 
+#[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+mod bucket;
+
 use std::{fmt, fs, path::Path as Directory, sync::Arc};
 
 use bytes::Bytes;
@@ -15,7 +18,10 @@ use object_store::{ObjectStore, ObjectStoreExt, local::LocalFileSystem, path::Pa
 use prost::Message;
 use sha2::{Digest, Sha256};
 
-use super::{Error, Payload, reference::Reference};
+use super::{
+    Error, Payload,
+    reference::{KeyField, Reference},
+};
 
 /// A place for payloads that are too large for a history: a directory, or a bucket.
 ///
@@ -25,6 +31,7 @@ use super::{Error, Payload, reference::Reference};
 pub struct Store {
     objects: Arc<dyn ObjectStore>,
     driver: String,
+    key_field: KeyField,
     bucket: Option<String>,
 }
 
@@ -45,47 +52,9 @@ impl Store {
 
     /// Any storage that `object_store` can speak to, known to other programs under this driver name.
     pub fn new(driver: impl Into<String>, objects: impl ObjectStore) -> Self {
-        Self { objects: Arc::new(objects), driver: driver.into(), bucket: None }
-    }
-
-    /// An S3 bucket, configured by the usual variables (`AWS_ACCESS_KEY_ID`, `AWS_REGION`, `AWS_ENDPOINT`, …).
-    ///
-    /// Objects and references are those of the S3 drivers of the official SDKs.
-    #[cfg(feature = "s3")]
-    pub fn s3(bucket: impl Into<String>) -> Result<Self, Error> {
-        let bucket = bucket.into();
-        cloud::install_tls();
-        let objects = object_store::aws::AmazonS3Builder::from_env()
-            .with_bucket_name(&bucket)
-            .build()
-            .map_err(|source| cloud::unusable("S3 bucket", &bucket, source))?;
-        Ok(Self::new("aws.s3driver", objects).bucket(bucket))
-    }
-
-    /// A Google Cloud Storage bucket, configured by the usual variables (`GOOGLE_SERVICE_ACCOUNT`, …).
-    ///
-    /// Objects and references are those of the GCS drivers of the official SDKs.
-    #[cfg(feature = "gcs")]
-    pub fn gcs(bucket: impl Into<String>) -> Result<Self, Error> {
-        let bucket = bucket.into();
-        cloud::install_tls();
-        let objects = object_store::gcp::GoogleCloudStorageBuilder::from_env()
-            .with_bucket_name(&bucket)
-            .build()
-            .map_err(|source| cloud::unusable("GCS bucket", &bucket, source))?;
-        Ok(Self::new("gcp.gcsdriver", objects).bucket(bucket))
-    }
-
-    /// An Azure Blob Storage container, configured by the usual variables (`AZURE_STORAGE_ACCOUNT_NAME`, …).
-    #[cfg(feature = "azure")]
-    pub fn azure(container: impl Into<String>) -> Result<Self, Error> {
-        let container = container.into();
-        cloud::install_tls();
-        let objects = object_store::azure::MicrosoftAzureBuilder::from_env()
-            .with_container_name(&container)
-            .build()
-            .map_err(|source| cloud::unusable("Azure container", &container, source))?;
-        Ok(Self::new("tradewind.azure", objects).bucket(container))
+        let driver = driver.into();
+        let key_field = KeyField::of_driver(&driver);
+        Self { objects: Arc::new(objects), driver, key_field, bucket: None }
     }
 
     /// Names the bucket that the storage is opened on. It is part of every reference, and only references to this
@@ -111,17 +80,25 @@ impl Store {
         let bytes = payload.encode_to_vec();
         let sha256 = hash(&bytes);
         let key = format!("v0/d/sha256/{sha256}");
-        self.objects
-            .put(&Path::from(key.as_str()), bytes.into())
-            .await
-            .map_err(|source| self.failed("write", &key, source))?;
-        Ok(Reference { driver: self.driver.clone(), bucket: self.bucket.clone(), key, sha256 })
+        self.objects.put(&Path::from(key.as_str()), bytes.into()).await.map_err(|source| match source {
+            // What is written is not looked for.
+            object_store::Error::NotFound { .. } => self.without_bucket(),
+            source => self.failed("write", &key, source),
+        })?;
+        Ok(Reference {
+            driver: self.driver.clone(),
+            bucket: self.bucket.clone(),
+            key_field: self.key_field,
+            key,
+            sha256,
+        })
     }
 
     /// Fetches what was stored, and makes sure it is that.
     pub(super) async fn read(&self, reference: &Reference) -> Result<Payload, Error> {
         let Reference { key, sha256, .. } = reference;
         let bytes = self.fetch(key).await.map_err(|source| match source {
+            object_store::Error::NotFound { source, .. } if says_bucket(&source.to_string()) => self.without_bucket(),
             object_store::Error::NotFound { .. } => Error::MissingObject { store: self.to_string(), key: key.clone() },
             source => self.failed("read", key, source),
         })?;
@@ -142,6 +119,10 @@ impl Store {
         // A key from a reference is taken as it is: parsing refuses what would leave the storage.
         let path = Path::parse(key)?;
         self.objects.get(&path).await?.bytes().await
+    }
+
+    fn without_bucket(&self) -> Error {
+        Error::MissingBucket { store: self.to_string() }
     }
 
     fn failed(&self, verb: &'static str, key: &str, source: object_store::Error) -> Error {
@@ -166,20 +147,11 @@ impl fmt::Debug for Store {
     }
 }
 
-fn hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+/// Whether it is the bucket that a service has not found, by the codes of S3 and GCS, and of Azure.
+fn says_bucket(answer: &str) -> bool {
+    ["NoSuchBucket", "ContainerNotFound"].iter().any(|code| answer.contains(code))
 }
 
-#[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
-mod cloud {
-    use super::Error;
-
-    pub(super) fn unusable(kind: &str, name: &str, source: object_store::Error) -> Error {
-        Error::Unusable { store: format!("{kind} {name}"), source: Box::new(source) }
-    }
-
-    /// The HTTP client takes the process's TLS provider; one that is already there is fine.
-    pub(super) fn install_tls() {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-    }
+fn hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

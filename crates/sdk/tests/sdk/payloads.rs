@@ -85,6 +85,27 @@ async fn large_payloads_go_around_the_server() {
 }
 
 #[tokio::test]
+#[ignore = "needs the services that tests/sdk/buckets.py starts"]
+async fn large_payloads_go_through_buckets() {
+    for store in [Store::s3("tradewind"), Store::gcs("tradewind"), Store::azure("tradewind")] {
+        // Nothing is kept, so that what is read was in the bucket.
+        let offload = Offload::to(store.unwrap()).kept_bytes(0);
+        let test = Test::with(|client| client.payloads(Converter::new().offload(offload))).await;
+        let worker = test.worker(|worker| worker.activity(reversed).workflow(twice_reversed));
+
+        let large = "tradewind ".repeat(500_000);
+        let handle = test.client.start(twice_reversed(large.clone())).await.unwrap();
+        assert_eq!(handle.result().await.unwrap(), large);
+
+        let history = handle.history().into_events().await.unwrap();
+        let bytes: usize = history.iter().map(Message::encoded_len).sum();
+        assert!(bytes < 5_000, "the history has {bytes} bytes");
+        worker.stop().await;
+        test.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn a_result_that_is_too_large_is_not_tried_again() {
     let test = Test::start().await;
     let worker = test.worker(|worker| worker.activity(bytes).workflow(count_bytes));
