@@ -7,7 +7,7 @@
 use crate::{
     activity, child, close, continue_as_new,
     draft::Draft,
-    external, properties,
+    external, history_limits, properties,
     state::{StartedTask, Sticky, TaskClass, WorkflowTask},
     step::{BadCommand, Rejection, Reply, TaskCompleted, TaskCompletion},
     time::duration,
@@ -211,7 +211,9 @@ fn complete(draft: &mut Draft<'_>, mut task: StartedTask, request: &mut Request)
             done.activities.push(activity);
         }
     }
-    check_history_limits(draft)?;
+    if let Some(reason) = history_limits::exceeded(draft) {
+        return Err(BadCommand::fatal(Cause::ForceCloseCommand, reason));
+    }
     if !draft.state.is_running() {
         return Ok(done);
     }
@@ -262,29 +264,6 @@ fn completed_event(task: &StartedTask, request: &mut Request) -> Attributes {
             .unwrap_or_default(),
         ..WorkflowTaskCompletedEventAttributes::default()
     }))
-}
-
-/// A history that has grown past its limits ends the run, so that it cannot grow for ever.
-fn check_history_limits(draft: &Draft<'_>) -> Result<(), BadCommand> {
-    let limits = draft.env.limits;
-    let progress = &draft.state.recorded.progress;
-    let events = progress.next_event_id - 1;
-    if events > limits.history_events_max {
-        return Err(BadCommand::fatal(
-            Cause::ForceCloseCommand,
-            format!("Workflow history count exceeds limit: {events} events, limit {}.", limits.history_events_max),
-        ));
-    }
-    if progress.history_bytes > limits.history_size_bytes_max as u64 {
-        return Err(BadCommand::fatal(
-            Cause::ForceCloseCommand,
-            format!(
-                "Workflow history size exceeds limit: {} bytes, limit {}.",
-                progress.history_bytes, limits.history_size_bytes_max
-            ),
-        ));
-    }
-    Ok(())
 }
 
 /// The commands of one completion.

@@ -20,6 +20,7 @@ pub mod cron;
 pub mod draft;
 mod external;
 pub mod fold;
+mod history_limits;
 pub mod ids;
 pub mod limits;
 pub mod properties;

@@ -12,6 +12,7 @@ pub use refusal::{BadCommand, Rejection, camel, cause_name};
 
 use crate::{
     draft::Draft,
+    history_limits,
     ids::{EventId, NamespaceKey, TaskKind},
     limits::Limits,
     state::{ItemRef, MutableState},
@@ -194,6 +195,10 @@ pub fn step(state: &MutableState, input: Input, env: &Env<'_>) -> Result<(Mutabl
     let mut draft = Draft::new(state.clone(), env);
     let reply = apply(&mut draft, input)?;
     workflow_task::check_buffer(&mut draft);
+    if matches!(reply, Reply::Done) {
+        // Whoever was just given a task is asked when they answer.
+        history_limits::enforce(&mut draft);
+    }
     draft.finish();
     let (next, mut step) = draft.into_parts();
     step.reply = reply;

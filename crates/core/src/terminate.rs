@@ -21,7 +21,7 @@ pub(crate) fn on_terminate(
     Ok(Reply::Done)
 }
 
-pub(crate) fn by_server(draft: &mut Draft<'_>, reason: String) -> Result<Reply, Rejection> {
+/// For a run that has passed a limit.
+pub(crate) fn by_server(draft: &mut Draft<'_>, reason: String) {
     close::terminate(draft, reason, None, SERVER_IDENTITY.to_owned(), Vec::new());
-    Ok(Reply::Done)
 }

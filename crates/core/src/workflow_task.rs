@@ -231,8 +231,8 @@ pub(crate) fn on_fail(
     let task = current(draft, &token)?;
     if cause == Cause::GrpcMessageTooLarge {
         // The answer will never fit: retrying cannot help.
-        let cause = crate::step::cause_name(cause);
-        return crate::terminate::by_server(draft, cause);
+        crate::terminate::by_server(draft, crate::step::cause_name(cause));
+        return Ok(Reply::Done);
     }
     fail(draft, task, cause, failure, identity, binary_checksum);
     update::unsend(draft);

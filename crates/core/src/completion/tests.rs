@@ -79,6 +79,22 @@ fn a_history_that_is_too_long_ends_the_run() {
 }
 
 #[test]
+fn a_history_that_signals_make_too_long_ends_the_run() {
+    let mut run = Run::limited(|it| it.history_size_bytes_max = 2_000);
+    run.complete_task([]);
+    let signal = |run: &mut Run| run.signal(&"x".repeat(700));
+    signal(&mut run);
+    assert!(run.state.is_running());
+    signal(&mut run);
+    signal(&mut run);
+    assert!(!run.state.is_running());
+    let last = run.state.recorded.progress.next_event_id - 1;
+    run.expect_history_from(last, expect![[r#"
+        9 WorkflowExecutionTerminated        Workflow history size exceeds limit: 2438 bytes, limit 2000. by=history-service
+    "#]]);
+}
+
+#[test]
 fn what_a_user_attached_to_a_command_is_on_its_event() {
     let summary = api::sdk::v1::UserMetadata { summary: Some(payload("nap")), ..Default::default() };
     let mut run = Run::started();
