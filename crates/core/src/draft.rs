@@ -8,9 +8,7 @@ use crate::{
     fold,
     ids::{EventId, TaskKind},
     proto::Proto,
-    state::{
-        Activity, ActivityAttempt, ActivityPhase, Deadline, ItemRef, MutableState, TaskClass, TaskState, WorkflowTask,
-    },
+    state::{Activity, ActivityAttempt, ActivityPhase, Deadline, ItemRef, MutableState, TaskState, WorkflowTask},
     step::{Dispatch, Env, Settled, Step},
     time::Timestamp,
     transfer::Transfer,
@@ -338,15 +336,6 @@ impl<'a> Draft<'a> {
         let mut derived = self.state.clone();
         derived.derive_deadlines();
         derived.deadlines == self.state.deadlines
-    }
-
-    /// Whether a workflow task of this class is under way.
-    pub fn task_class(&self) -> Option<TaskClass> {
-        match self.state.workflow_task() {
-            WorkflowTask::None => None,
-            WorkflowTask::Scheduled(task) => Some(task.class),
-            WorkflowTask::Started(task) => Some(task.class),
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Durations as the two packages write them: workers in ISO 8601, clients in seconds with a fraction.
 
-use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde::de::{Deserializer, Error, Visitor};
 use std::fmt;
 use std::time::Duration;
 
@@ -43,17 +43,6 @@ pub fn from_seconds(seconds: f64) -> Option<Duration> {
 /// For serde: an ISO 8601 duration, or a number of seconds.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     deserializer.deserialize_any(Either)
-}
-
-/// The same, for a field that may be null.
-pub fn deserialize_option<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-    struct Wrapped(Duration);
-    impl<'de> Deserialize<'de> for Wrapped {
-        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Wrapped, D::Error> {
-            deserialize(deserializer).map(Wrapped)
-        }
-    }
-    Ok(Option::<Wrapped>::deserialize(deserializer)?.map(|wrapped| wrapped.0))
 }
 
 struct Either;

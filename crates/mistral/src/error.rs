@@ -22,7 +22,6 @@ pub mod code {
     pub const NOT_RUNNING: &str = "WF_1102";
     pub const SCHEDULER: &str = "WF_1103";
     pub const REGISTRATION: &str = "WF_1104";
-    pub const SCHEDULE: &str = "WF_1200";
     pub const AMBIGUOUS_WORKFLOW: &str = "AMBIGUOUS_WORKFLOW";
     /// Ours: the feature is not built, or depends on what only the vendor has.
     pub const NOT_AVAILABLE: &str = "NOT_AVAILABLE";

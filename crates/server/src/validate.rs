@@ -137,10 +137,6 @@ pub fn blob(payloads: Option<&Payloads>, limits: &Limits) -> Result<(), Error> {
     blob_bytes(payloads.map_or(0, Message::encoded_len), limits)
 }
 
-pub fn blob_payload(payload: Option<&Payload>, limits: &Limits) -> Result<(), Error> {
-    blob_bytes(payload.map_or(0, Message::encoded_len), limits)
-}
-
 pub fn blob_bytes(bytes: usize, limits: &Limits) -> Result<(), Error> {
     bytes_within("Blob data size exceeds limit.", bytes, limits.blob_size_bytes_max)
 }

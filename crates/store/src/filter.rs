@@ -39,21 +39,11 @@ impl Error {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Query {
     pub filter: Option<Expression>,
-    /// What to count by; at most one field.
+    /// What to count by; at most one field. A list takes no notice of it, as the reference server's does not.
     pub group_by: Vec<Field>,
     /// Whether it names `TemporalNamespaceDivision` anywhere. One that does not sees only executions outside
     /// any division.
     pub names_division: bool,
-}
-
-impl Query {
-    /// Refuses a query that groups, where only a list makes sense.
-    pub fn without_grouping(self) -> Result<Query, Error> {
-        match self.group_by.is_empty() {
-            true => Ok(self),
-            false => Err(Error::unsupported("'GROUP BY' clause")),
-        }
-    }
 }
 
 /// A condition. Like SQL's, it is true, false or, where an attribute is missing, neither; only true matches.

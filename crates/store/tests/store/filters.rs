@@ -92,13 +92,6 @@ fn refusals_read_as_clients_know_them() {
 }
 
 #[test]
-fn a_list_does_not_group() {
-    let grouped = filter::parse("GROUP BY ExecutionStatus", &schema()).unwrap();
-    let refused = grouped.without_grouping().unwrap_err();
-    assert_eq!(refused.to_string(), "invalid query: operation is not supported: 'GROUP BY' clause");
-}
-
-#[test]
 fn negation_binds_closer_than_and_which_binds_closer_than_or() {
     let parsed = |text| filter::parse(text, &schema()).unwrap().filter;
     let (a, b, c) = ("CustomInt = 1", "CustomInt = 2", "CustomInt = 3");
