@@ -30,7 +30,7 @@ pub(super) struct Entry {
     pub(super) promised: Sequence,
     /// The newest batches of history, consecutive.
     pub(super) recent: Vec<(EventId, Bytes)>,
-    pub(super) recent_bytes: usize,
+    recent_bytes: usize,
     pub(super) progress: Option<watch::Sender<Seen>>,
     pub(super) queries: Vec<AttachedQuery>,
     pub(super) waiters: Waiters,

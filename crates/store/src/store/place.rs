@@ -1,9 +1,9 @@
 //! Where the rows live, as connections see it: a directory of one's own, or memory.
 //!
 //! Invariants
-//! - A directory is locked before anything in it is opened, for as long as the place is held.
+//! - A directory is locked before anything in it is opened, for as long as the store is open.
 //! - Only the writer's connection can change anything, and it is the first to be opened.
-//! - Nothing is read or written before the file's marks say that it is ours and of a version we know.
+//! - A foreign or newer database is refused: by its header before it is opened, by `prepare` where only its log tells.
 
 use super::options::{Flush, Location};
 use crate::{
