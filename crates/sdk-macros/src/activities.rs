@@ -148,6 +148,8 @@ impl Written {
                 type Args = #args;
                 type Output = #ok;
 
+                const BLOCKING: bool = #blocking;
+
                 fn options() -> #krate::activity::Options {
                     #declared
                 }

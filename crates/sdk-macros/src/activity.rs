@@ -42,6 +42,8 @@ pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> 
         false => quote!(#krate::private::activity(#hidden(#passed))),
     };
     let own = quote! {
+        const BLOCKING: bool = #blocking;
+
         fn run(
             _: #krate::private::Arc<()>,
             #tuple: Self::Args,

@@ -57,6 +57,9 @@ pub trait Definition: Send + Sync + Sized + 'static {
     /// What it returns.
     type Output: Value;
 
+    /// Whether its function blocks, and so has a thread of its own: what is async about it only waits for that.
+    const BLOCKING: bool = false;
+
     /// What its attribute says.
     fn options() -> Options;
 

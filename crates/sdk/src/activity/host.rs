@@ -29,6 +29,7 @@ pub(crate) struct Means {
 /// What runs the calls of one activity on one worker.
 pub(crate) struct Host<A: Definition> {
     run: Run<A>,
+    blocking: bool,
     means: Means,
 }
 
@@ -38,11 +39,13 @@ pub(crate) type Run<A> =
 
 impl<A: Definition> Host<A> {
     pub(crate) fn register(options: &mut WorkerOptions, state: Arc<A::State>, means: Means) {
-        Host::<A>::register_with(options, Arc::new(move |args| A::run(state.clone(), args)), means);
+        let run: Run<A> = Arc::new(move |args| A::run(state.clone(), args));
+        options.register_activity::<Hosted<A>>(Arc::new(Host { run, blocking: A::BLOCKING, means }));
     }
 
+    /// With something async in the place of the activity's function.
     pub(crate) fn register_with(options: &mut WorkerOptions, run: Run<A>, means: Means) {
-        options.register_activity::<Hosted<A>>(Arc::new(Host { run, means }));
+        options.register_activity::<Hosted<A>>(Arc::new(Host { run, blocking: false, means }));
     }
 
     async fn attempt(self: Arc<Self>, context: ActivityContext, input: Undecoded) -> Result<RawValue, Error> {
@@ -58,7 +61,7 @@ impl<A: Definition> Host<A> {
         let wire = SerializationContextData::Activity(ActivitySerializationContext::new());
         let converter = input.converter().clone();
         let args = input.arguments::<A::Args>()?;
-        let output = pool.run(attempt.clone(), (self.run)(args)).await?;
+        let output = pool.run(attempt.clone(), (self.run)(args), self.blocking).await?;
         let result = value::encode(&output, &converter, &wire).map_err(payload::unsendable)?;
         match pipeline {
             // Here and not on the way out, where every failure counts as one that a retry may cure.

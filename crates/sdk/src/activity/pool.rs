@@ -3,6 +3,7 @@
 //!
 //! Invariants
 //! - No activity code runs on the runtime that the worker was built on (`home`); what must not wait runs only there.
+//!   That includes waiting for a thread that may block.
 //! - Dropping the future of an attempt aborts it, and so does its time running out: the server has then given the task
 //!   to somebody else, or will not.
 
@@ -74,7 +75,7 @@ impl Pool {
         self.watchdog.found()
     }
 
-    /// Runs an attempt to its end.
+    /// Runs an attempt to its end. Work that blocks has a thread of its own, and only waits here.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         attempt: Arc<Attempt>,
@@ -83,8 +84,10 @@ impl Pool {
         let name = attempt.info().activity_type.clone();
         let limit = time_limit(attempt.info());
         let work = context::within(attempt.clone(), work).boxed();
+        blocking: bool,
         let watched = self.watchdog.watch(attempt.info(), work);
-        let mut task = Aborting(self.runtime().spawn(watched.in_current_span()));
+        let threads = if blocking { &self.home } else { self.runtime().handle() };
+        let mut task = Aborting(threads.spawn(watched.in_current_span()));
         tokio::select! {
             outcome = &mut task.0 => outcome.unwrap_or_else(|error| Err(unfinished(&name, error))),
             () = after(limit) => {

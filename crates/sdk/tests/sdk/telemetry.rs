@@ -7,10 +7,12 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::io::{self, Write};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use temporalio_common::protos::temporal::api::enums::v1::EventType;
 use temporalio_common::protos::temporal::api::history::v1::HistoryEvent;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Notify;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::prelude::*;
 use tradewind::prelude::*;
@@ -103,6 +105,92 @@ async fn metrics_are_there_to_scrape_until_the_last_client_is_gone() {
         }
     };
     tokio::time::timeout(deadline, gone).await.expect("the endpoint ends with its last client");
+}
+
+/// Holds its thread, which an async function should not, until the test has seen enough.
+#[activity(start_to_close_timeout = "5m", max_attempts = 1)]
+async fn hold() -> Result<()> {
+    while !RELEASED.load(Ordering::SeqCst) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
+
+static RELEASED: AtomicBool = AtomicBool::new(false);
+
+/// Lives by its heartbeats while it has no thread to run on.
+#[activity(start_to_close_timeout = "5m", heartbeat_timeout = "1s", max_attempts = 1)]
+async fn watch() -> Result<()> {
+    WATCHED.notify_one();
+    let released = async {
+        while !RELEASED.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    activity::heartbeat_every(Duration::from_millis(200), released).await
+}
+
+static WATCHED: Notify = Notify::const_new();
+
+#[activity(blocking)]
+fn whisper(text: String) -> Result<String> {
+    Ok(text.to_lowercase())
+}
+
+#[workflow]
+async fn held() -> Result<()> {
+    hold().await
+}
+
+#[workflow]
+async fn watched() -> Result<()> {
+    watch().await
+}
+
+/// Longer than two heartbeat timeouts.
+#[workflow]
+async fn goes_on() -> Result<String> {
+    workflow::sleep(Duration::from_millis(2_500)).await?;
+    whisper("HEY".into()).await
+}
+
+#[tokio::test]
+async fn activities_that_hold_all_threads_are_counted_by_name_and_hold_up_nobody_else() {
+    let metrics = Metrics::prometheus("127.0.0.1:0").unwrap();
+    let test = Test::with(|client| client.metrics(&metrics)).await;
+    let worker = test.worker(|worker| {
+        let worker = worker.activity(hold).activity(watch).activity(whisper);
+        let worker = worker.workflow(held).workflow(watched).workflow(goes_on);
+        worker.activity_threads(2).blocked_limit(Duration::from_millis(100))
+    });
+    let watched = test.client.start(watched()).await.unwrap();
+    WATCHED.notified().await;
+    let holding = [test.client.start(held()).await.unwrap(), test.client.start(held()).await.unwrap()];
+
+    let counted = async {
+        while blocked(&scrape(metrics.address().unwrap()).await.unwrap()) != Some(2.0) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), counted).await.expect("both are counted");
+    assert_eq!(test.client.execute(goes_on()).await.unwrap(), "hey");
+
+    RELEASED.store(true, Ordering::SeqCst);
+    for holding in holding {
+        holding.result().await.unwrap();
+    }
+    watched.result().await.expect("its heartbeats went on");
+    assert_eq!(blocked(&scrape(metrics.address().unwrap()).await.unwrap()), Some(2.0), "each is counted once");
+    worker.stop().await;
+    test.stop().await;
+}
+
+/// How often `hold` was found to block, on this page.
+fn blocked(page: &str) -> Option<f64> {
+    let line = page
+        .lines()
+        .find(|line| line.starts_with("tradewind_activity_blocked") && line.contains(r#"activity_type="hold""#))?;
+    line.rsplit(' ').next()?.parse().ok()
 }
 
 #[workflow]
