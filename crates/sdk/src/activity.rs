@@ -31,7 +31,7 @@ mod watchdog;
 pub use call::{ActivityFn, Call};
 pub use context::{
     Info, KeepAlive, cancelled, completes_later, earlier_attempts, heartbeat, heartbeat_details, heartbeat_every, info,
-    is_cancelled, keep_alive,
+    is_cancelled, is_worker_stopping, keep_alive, worker_stopping,
 };
 pub use options::{Cancellation, DEFAULT_START_TO_CLOSE, Options};
 pub use registrar::{Activities, Registrar};

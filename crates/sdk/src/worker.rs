@@ -41,6 +41,9 @@ pub struct Worker {
 /// How long activities may clean up after they were asked to stop.
 const CLEAN_UP: Duration = Duration::from_secs(5);
 
+/// How long it may take after that to tell the server which ones were dropped.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
 impl Worker {
     /// Describes a worker for a task queue.
     pub fn builder(client: &Client, task_queue: impl Into<String>) -> Builder {
@@ -64,11 +67,15 @@ impl Worker {
 
     /// Runs until the signal comes: then takes no more tasks, lets activities finish for a while, and returns.
     ///
+    /// It returns whatever they do, ten seconds after the [grace period](Builder::graceful_shutdown) at the latest. What is
+    /// not finished then is run again by another worker.
+    ///
     /// Dropping the future instead drops what the worker has under way: the server finds out by timeouts.
     pub async fn run_until(self, signal: impl Future) -> Result<(), WorkerError> {
         let stop = Stop {
             parts: self.parts.iter().map(|part| Box::new(part.shutdown_handle()) as _).collect(),
-            dropped: CancellationToken::new(),
+            stopping: self.pool.stopping().clone(),
+            dropped: self.pool.gone().clone(),
         };
         let run = |part| on_a_thread(part, stop.dropped.clone());
         let mut running: FuturesUnordered<_> = self.parts.into_iter().map(run).collect();
@@ -88,11 +95,14 @@ impl Worker {
         let out_of_patience = async {
             tokio::time::sleep(self.grace + CLEAN_UP).await;
             self.pool.drop_all();
-            std::future::pending::<()>().await;
+            tokio::time::sleep(LAST_WORDS).await;
         };
         tokio::select! {
             outcome = rest => outcome,
-            () = out_of_patience => unreachable!("it waits for ever"),
+            () = out_of_patience => {
+                tracing::warn!(queue = self.queue, "the worker stops with work unfinished, which another one will do");
+                Ok(())
+            }
         }
     }
 }
@@ -113,11 +123,15 @@ impl Watch {
 /// Tells the parts of a worker to stop, and if nobody waits for that any more, to drop everything.
 struct Stop {
     parts: Vec<Box<dyn Fn() + Send>>,
+    /// What activities see of it.
+    stopping: CancellationToken,
+    /// Nobody drives the parts any more.
     dropped: CancellationToken,
 }
 
 impl Stop {
     fn now(&self) {
+        self.stopping.cancel();
         self.parts.iter().for_each(|stop| stop());
     }
 }

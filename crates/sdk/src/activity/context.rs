@@ -275,7 +275,8 @@ pub fn earlier_attempts() -> Vec<EarlierAttempt> {
     current().map(|attempt| attempt.earlier.attempts().to_vec()).unwrap_or_default()
 }
 
-/// Resolves when the activity should stop. Only activities that heartbeat, and local ones, are told.
+/// Resolves when the activity should stop: its workflow no longer waits for it, or the worker has stopped and will not
+/// wait for it any longer. Of the first, only activities that heartbeat are told, and local ones.
 pub async fn cancelled() {
     match current() {
         Some(attempt) => match &attempt.link {
@@ -292,6 +293,21 @@ pub fn is_cancelled() -> bool {
         Link::Worker(context) => context.is_cancelled(),
         Link::Test(probe) => probe.cancellation.is_cancelled(),
     })
+}
+
+/// Resolves when the worker begins to stop. The activity may go on for the worker's
+/// [grace period](crate::worker::Builder::graceful_shutdown), and is then [asked to stop](cancelled); if it fails
+/// before that, or returns [`Error::cancelled`] after, the next worker goes on at the last heartbeat.
+pub async fn worker_stopping() {
+    match current() {
+        Some(attempt) => attempt.pool.stopping().cancelled().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether the worker has begun to stop: tells why an activity is asked to, and blocking code that it soon will be.
+pub fn is_worker_stopping() -> bool {
+    current().is_some_and(|attempt| attempt.pool.stopping().is_cancelled())
 }
 
 /// Says that the attempt lives, every so often, for as long as the value is kept: for code that cannot call out,

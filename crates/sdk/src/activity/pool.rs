@@ -44,8 +44,12 @@ pub(crate) struct Pool {
     runtime: Option<Runtime>,
     home: Handle,
     watchdog: Watchdog,
+    /// The worker takes no more tasks.
+    stopping: CancellationToken,
     /// No attempt goes on after this.
     over: CancellationToken,
+    /// The worker is no longer there to hear how an attempt ends.
+    gone: CancellationToken,
 }
 
 impl Pool {
@@ -57,8 +61,8 @@ impl Pool {
             builder.worker_threads(threads.max(1));
         }
         let watchdog = Watchdog::start(options.blocked_limit, metric)?;
-        let over = CancellationToken::new();
-        Ok(Pool { runtime: Some(builder.build()?), home: Handle::current(), watchdog, over })
+        let [stopping, over, gone] = std::array::from_fn(|_| CancellationToken::new());
+        Ok(Pool { runtime: Some(builder.build()?), home: Handle::current(), watchdog, stopping, over, gone })
     }
 
     fn runtime(&self) -> &Runtime {
@@ -80,11 +84,11 @@ impl Pool {
         &self,
         attempt: Arc<Attempt>,
         work: BoxFuture<'static, Result<T>>,
+        blocking: bool,
     ) -> Result<T> {
         let name = attempt.info().activity_type.clone();
         let limit = time_limit(attempt.info());
         let work = context::within(attempt.clone(), work).boxed();
-        blocking: bool,
         let watched = self.watchdog.watch(attempt.info(), work);
         let threads = if blocking { &self.home } else { self.runtime().handle() };
         let mut task = Aborting(threads.spawn(watched.in_current_span()));
@@ -101,8 +105,26 @@ impl Pool {
                 }
                 Err(Error::new(format!("activity {name} outlived its timeout")).with_type("TimedOut"))
             }
-            () = self.over.cancelled() => Err(stopped(&name)),
+            () = self.over.cancelled() => {
+                drop(task);
+                if attempt.info().is_local {
+                    // Its failure would be the workflow's affair, or be tried again here. Unheard of, it is run again
+                    // with its workflow task, by another worker.
+                    self.gone.cancelled().await;
+                }
+                Err(stopped(&name))
+            }
         }
+    }
+
+    /// Cancelled when the worker begins to stop.
+    pub(crate) fn stopping(&self) -> &CancellationToken {
+        &self.stopping
+    }
+
+    /// To be cancelled when the worker is gone.
+    pub(crate) fn gone(&self) -> &CancellationToken {
+        &self.gone
     }
 
     /// Drops the attempts that still run.

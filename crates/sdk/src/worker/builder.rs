@@ -127,7 +127,8 @@ impl Builder {
     }
 
     /// How long activities may go on after the signal to stop, before they are asked to: ten seconds if nothing is said.
-    /// Five seconds after that, async ones that still run are dropped, to be tried again by another worker.
+    /// Five seconds after that, those that still run are dropped, to be tried again by another worker at their last
+    /// heartbeat. A thread that is blocked cannot be dropped: its code goes on, and nobody hears what it returns.
     pub fn graceful_shutdown(mut self, period: Duration) -> Self {
         self.options.graceful_shutdown_period = Some(period);
         self

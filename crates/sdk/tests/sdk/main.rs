@@ -18,3 +18,4 @@ mod replay;
 mod support;
 mod telemetry;
 mod trespass;
+mod stopping;
