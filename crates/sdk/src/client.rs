@@ -1,5 +1,6 @@
 //! The caller's side: starts workflows, waits for them, talks to them.
 
+mod activity;
 mod builder;
 mod config;
 mod delayed;
@@ -10,6 +11,7 @@ mod schedule;
 mod start;
 mod with_start;
 
+pub use activity::{ActivityHandle, ActivityRef, HeartbeatResponse};
 pub use builder::Builder;
 pub use error::ClientError;
 pub use handle::{Description, History, Untyped, UpdateHandle, WorkflowHandle};

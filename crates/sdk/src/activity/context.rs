@@ -360,7 +360,7 @@ pub async fn heartbeat_every<F: Future>(interval: Duration, work: F) -> Result<F
     }
 }
 
-/// The result comes later and from elsewhere, through a client that knows [`Info::task_token`]: return this error.
+/// The result comes later and from elsewhere, through [`Client::activity`](crate::Client::activity): return this error.
 pub fn completes_later() -> Error {
     Repr::CompletesLater.into()
 }

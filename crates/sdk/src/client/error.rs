@@ -3,8 +3,8 @@
 use std::error::Error as StdError;
 use temporalio_client::WorkflowExecutionStatus;
 use temporalio_client::errors::{
-    ClientConnectError, ClientNewError, WorkflowGetResultError, WorkflowInteractionError, WorkflowQueryError,
-    WorkflowStartError, WorkflowUpdateError,
+    AsyncActivityError, ClientConnectError, ClientNewError, WorkflowGetResultError, WorkflowInteractionError,
+    WorkflowQueryError, WorkflowStartError, WorkflowUpdateError,
 };
 use temporalio_client::schedules::ScheduleError;
 use temporalio_client::tonic::{Code, Status};
@@ -162,6 +162,16 @@ impl From<WorkflowInteractionError> for ClientError {
         match error {
             WorkflowInteractionError::NotFound(status) | WorkflowInteractionError::Rpc(status) => status.into(),
             WorkflowInteractionError::PayloadConversion(error) => error.into(),
+            other => ClientError::Server(Box::new(other)),
+        }
+    }
+}
+
+impl From<AsyncActivityError> for ClientError {
+    fn from(error: AsyncActivityError) -> Self {
+        match error {
+            AsyncActivityError::NotFound(status) | AsyncActivityError::Rpc(status) => status.into(),
+            AsyncActivityError::PayloadConversion(error) => error.into(),
             other => ClientError::Server(Box::new(other)),
         }
     }

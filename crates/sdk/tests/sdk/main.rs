@@ -7,6 +7,7 @@ mod client;
 #[cfg(feature = "embedded")]
 mod earlier;
 mod embedded;
+mod elsewhere;
 #[cfg(feature = "embedded")]
 mod environment;
 mod macros;
