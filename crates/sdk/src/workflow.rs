@@ -29,8 +29,9 @@ pub use continue_as_new::continue_as_new;
 pub use external::{Child, External, external};
 pub use futures_util::{join, try_join};
 pub use info::{
-    Info, SearchAttributeKey, SearchAttributes, continue_as_new_suggested, deprecate_patch, handlers_finished,
-    history_length, info, is_replaying, memo, patched, search_attributes, set_memo, upsert_search_attributes,
+    Info, SearchAttributeKey, SearchAttributeTime, SearchAttributeUpdate, SearchAttributes, continue_as_new_suggested,
+    deprecate_patch, handlers_finished, history_length, info, is_replaying, memo, patched, search_attributes, set_memo,
+    upsert_search_attributes,
 };
 pub use join::{JoinAll, TryJoinAll, join_all, try_join_all};
 #[doc(hidden)]

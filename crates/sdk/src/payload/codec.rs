@@ -4,6 +4,7 @@
 //! - A field with nothing to do costs a look at its size: no copy, no allocation per payload.
 //! - Work on many bytes does not run on the thread that polls workflows.
 //! - A payload that has gone through [`Pipeline::finish`] goes through no stage again.
+//! - A field that is null goes through none: there is nothing in it to hide, and servers read it as the wish to remove.
 
 use std::sync::Arc;
 
@@ -37,7 +38,7 @@ pub(crate) struct Pipeline {
 impl PayloadCodec for Pipeline {
     fn encode(&self, context: &SerializationContextData, payloads: Vec<Payload>) -> BoxFuture<'static, Payloads> {
         let mut payloads = payloads;
-        if take_mark(&mut payloads) {
+        if take_mark(&mut payloads) || payloads.iter().all(is_null) {
             return ready(Ok(payloads)).boxed();
         }
         if self.codecs.is_empty() && !self.would_offload(&payloads) {
@@ -100,6 +101,10 @@ impl Pipeline {
         }
         Ok(payloads)
     }
+}
+
+fn is_null(payload: &Payload) -> bool {
+    payload.data.is_empty() && payload.metadata.get("encoding").is_some_and(|encoding| encoding == b"binary/null")
 }
 
 /// Whether the payloads were marked as finished. They are not any more.

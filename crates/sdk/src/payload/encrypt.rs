@@ -24,7 +24,7 @@ const TAG_BYTES: usize = 16;
 
 /// Encrypts payloads with the current key of a [`Keyring`], and decrypts them with whatever key they name.
 ///
-/// What it does not encrypt: workflow ids, names, search attributes and the messages of failures, which servers and
+/// What it does not encrypt: nulls, workflow ids, names, search attributes and the messages of failures, which servers and
 /// people need to read.
 #[derive(Debug, Clone)]
 pub struct Encryption {

@@ -3,13 +3,17 @@
 use super::current;
 use crate::error::{Repr, Result};
 use crate::value::Value;
-use temporalio_common::search_attributes::SearchAttributeUpdate;
+use parking_lot::Mutex;
+use std::collections::BTreeSet;
+use temporalio_common::protos::temporal::api::common::v1::Payload;
 use temporalio_common::{Memo, MemoValue};
 
 /// Facts about a run: its ids, its type, its parent, its timeouts, its attempt.
 pub use temporalio_workflow::WorkflowContextView as Info;
 
-pub use temporalio_common::search_attributes::{SearchAttributeKey, SearchAttributes};
+/// A moment, as a search attribute: to and from `SystemTime`.
+pub use temporalio_common::search_attributes::Timestamp as SearchAttributeTime;
+pub use temporalio_common::search_attributes::{SearchAttributeKey, SearchAttributeUpdate, SearchAttributes};
 
 /// Facts about this run.
 ///
@@ -83,12 +87,39 @@ pub fn set_memo<T: Value + Sync>(key: impl Into<String>, value: Option<T>) -> Re
 /// What the run can be found by.
 #[track_caller]
 pub fn search_attributes() -> SearchAttributes {
-    current::get("workflow::search_attributes()").operations().search_attributes()
+    let mut attributes = current::get("workflow::search_attributes()").operations().search_attributes().into_proto();
+    attributes.indexed_fields.retain(|_, value| !is_removed(value));
+    attributes.into()
 }
 
 /// Changes what the run can be found by: `upsert_search_attributes([CUSTOMER.value_set("ann".into())])`.
 #[track_caller]
 pub fn upsert_search_attributes(updates: impl IntoIterator<Item = SearchAttributeUpdate>) {
-    let updates = updates.into_iter().collect();
+    let updates = updates.into_iter().map(sendable).collect();
     current::get("workflow::upsert_search_attributes()").operations().upsert_search_attributes(updates);
+}
+
+/// The official library removes an attribute by sending no value at all, which servers refuse. An empty list they take
+/// as the wish to remove it, whatever its type.
+fn sendable(update: SearchAttributeUpdate) -> SearchAttributeUpdate {
+    match update.is_unset() {
+        true => SearchAttributeKey::keyword_list(lasting(update.name())).value_set(Vec::new()),
+        false => update,
+    }
+}
+
+fn is_removed(value: &Payload) -> bool {
+    value.data == b"[]"
+}
+
+/// The name as a key wants it. Names come from keys, which have them for ever: there are no more here than in the code.
+fn lasting(name: &str) -> &'static str {
+    static NAMES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let mut names = NAMES.lock();
+    if let Some(known) = names.get(name) {
+        return known;
+    }
+    let name: &'static str = Box::leak(name.into());
+    names.insert(name);
+    name
 }

@@ -2,6 +2,7 @@
 
 mod activities;
 mod attempts;
+mod attributes;
 mod basics;
 mod client;
 #[cfg(feature = "embedded")]

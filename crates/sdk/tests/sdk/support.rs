@@ -3,8 +3,13 @@
 use server::{Server, Settings};
 use std::time::Duration;
 use tempfile::TempDir;
+use temporalio_client::grpc::OperatorService;
+use temporalio_client::tonic::IntoRequest;
+use temporalio_client::{Connection, ConnectionOptions, Url};
+use temporalio_common::protos::temporal::api::enums::v1::IndexedValueType;
 use temporalio_common::protos::temporal::api::history::v1::HistoryEvent;
 use temporalio_common::protos::temporal::api::history::v1::history_event::Attributes;
+use temporalio_common::protos::temporal::api::operatorservice::v1::AddSearchAttributesRequest;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tradewind::worker::Builder;
@@ -15,6 +20,7 @@ pub struct Test {
     pub client: Client,
     /// A queue that no other test uses.
     pub queue: String,
+    address: String,
     server: Option<(Server, TempDir)>,
 }
 
@@ -34,8 +40,8 @@ impl Test {
     pub async fn with(describe: impl FnOnce(client::Builder) -> client::Builder) -> Test {
         let queue = format!("test-{}", uuid());
         if let Ok(address) = std::env::var("TRADEWIND_TEST_ADDRESS") {
-            let client = describe(Client::builder().address(address)).connect().await.expect("the server answers");
-            return Test { client, queue, server: None };
+            let client = describe(Client::builder().address(&address)).connect().await.expect("the server answers");
+            return Test { client, queue, address, server: None };
         }
         let directory = tempfile::tempdir().expect("a directory");
         let mut settings = Settings::default();
@@ -43,9 +49,9 @@ impl Test {
         settings.listen.http_port = 0;
         settings.storage.directory = directory.path().to_owned();
         let server = Server::start(settings).await.expect("the server starts");
-        let client = Client::builder().address(server.grpc_address().to_string());
-        let client = describe(client).connect().await.expect("the server answers");
-        Test { client, queue, server: Some((server, directory)) }
+        let address = server.grpc_address().to_string();
+        let client = describe(Client::builder().address(&address)).connect().await.expect("the server answers");
+        Test { client, queue, address, server: Some((server, directory)) }
     }
 
     /// Waits until a task of the run has failed with words that contain these.
@@ -60,6 +66,30 @@ impl Test {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         panic!("no failed task says {words:?}, but: {said:?}");
+    }
+
+    /// Makes these attributes known to the server, as an operator does. A server that has them keeps them.
+    pub async fn add_search_attributes<const N: usize>(&self, types: [(&str, IndexedValueType); N]) {
+        let address = Url::parse(&format!("http://{}", self.address)).expect("an address");
+        let connection = Connection::connect(ConnectionOptions::new(address).build()).await;
+        let search_attributes = types.iter().map(|(name, kind)| ((*name).to_owned(), (*kind).into())).collect();
+        let request = AddSearchAttributesRequest { search_attributes, namespace: "default".to_owned() };
+        let mut connection = connection.expect("the server answers");
+        connection.add_search_attributes(request.into_request()).await.expect("the attributes are added");
+        // Some servers look at their attributes only now and then.
+        for _ in 0..300 {
+            let known = types.iter().map(|(name, _)| format!("{name} IS NULL")).collect::<Vec<_>>().join(" AND ");
+            if self.client.count(known).await.is_ok() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("the attributes are not known");
+    }
+
+    /// A connection of its own: workers of one queue are in processes of their own, or at least on these.
+    pub async fn another_client(&self) -> Client {
+        Client::connect(&self.address).await.expect("the server answers")
     }
 
     /// Runs a worker on the test's queue.
