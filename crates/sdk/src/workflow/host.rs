@@ -143,7 +143,8 @@ impl<W: Definition> WorkflowImplementation for Host<W> {
         payloads: Payloads,
         converter: &PayloadConverter,
     ) -> Result<Option<Box<dyn Any>>, WorkflowError> {
-        decoded(W::signal(name, received(payloads.payloads, converter)))
+        let found = W::signal(name, received(payloads.payloads, converter));
+        decoded(found.or_else(|| Some(Ok(SignalHandler::nobody(name)))))
     }
 
     fn dispatch_signal(

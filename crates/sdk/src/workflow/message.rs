@@ -110,6 +110,15 @@ impl<W: Definition> SignalHandler<W> {
         Ok(SignalHandler(Box::new(move |this| run(this, args).boxed_local())))
     }
 
+    /// Of a signal that the workflow does not know. It stays in history, and only the log says so.
+    pub(super) fn nobody(name: &str) -> Self {
+        let signal = name.to_owned();
+        SignalHandler(Box::new(move |_| {
+            tracing::warn!(signal, "a signal that no handler takes is left aside");
+            std::future::ready(()).boxed_local()
+        }))
+    }
+
     pub(super) fn run(self, this: This<W>) -> LocalBoxFuture<'static, ()> {
         (self.0)(this)
     }

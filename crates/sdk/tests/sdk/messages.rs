@@ -3,8 +3,10 @@
 use crate::support::{Test, uuid};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
+use temporalio_common::protos::temporal::api::enums::v1::EventType;
 use tradewind::payload::{Converter, Key, Keyring};
 use tradewind::prelude::*;
+use tradewind::workflow::Signal;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Item {
@@ -127,6 +129,34 @@ async fn errors_of_handlers_reach_the_caller_with_their_names_and_details() {
     assert_eq!(failed.failure_type(), Some("NoPrice"));
     assert_eq!(failed.activity().unwrap().name, "price");
 
+    worker.stop().await;
+    test.stop().await;
+}
+
+#[tokio::test]
+async fn a_signal_that_nobody_takes_stays_in_history_and_harms_nothing() {
+    let test = Test::start().await;
+    let worker = test.worker(|worker| worker.activity(price).workflow(Order::run));
+    let order = test.client.start(Order::run("o-3".into())).await.unwrap();
+    order.signal(Signal::new("greet", ("hello".to_owned(),))).await.unwrap();
+    order.signal(Order::approve("ann".into())).await.unwrap();
+    assert_eq!(order.result().await.unwrap(), "o-3: 0 approved by ann");
+
+    let events = order.history().into_events().await.unwrap();
+    let signals = events.iter().filter(|event| event.event_type() == EventType::WorkflowExecutionSignaled);
+    assert_eq!(signals.count(), 2);
+    worker.stop().await;
+    test.stop().await;
+}
+
+#[tokio::test]
+async fn a_signal_that_cannot_be_read_is_not_lost_but_holds_the_run_up() {
+    let test = Test::start().await;
+    let worker = test.worker(|worker| worker.activity(price).workflow(Order::run));
+    let order = test.client.start(Order::run("o-4".into())).await.unwrap();
+    order.signal(Signal::new("approve", (7_u32,))).await.unwrap();
+    test.failed_task_says(&order, "argument 1 of 1: ").await;
+    order.terminate("over").await.unwrap();
     worker.stop().await;
     test.stop().await;
 }
