@@ -32,6 +32,11 @@ use temporalio_sdk::workflow_replayer::{
 use tokio::sync::oneshot;
 use trail::Trail;
 
+/// What a workflow asked for, as its history records it, in words.
+pub(crate) fn steps(events: &[HistoryEvent]) -> Vec<String> {
+    trail::steps(events).map(|(_, step)| step.to_string()).collect()
+}
+
 /// Replays histories of this workflow: `replay(order).file("order.json").await?`.
 pub fn replay<M, F: WorkflowFn<M>>(workflow: F) -> Replay {
     let options = WorkflowReplayerOptions::new().build();

@@ -177,6 +177,19 @@ impl History {
         Ok(self.inner.into_events().await?)
     }
 
+    /// What the workflow asked for so far, in words and in order: for tests, of activities that are not mocked, timers and
+    /// children.
+    ///
+    /// ```no_run
+    /// # async fn test(client: tradewind::Client) -> Result<(), tradewind::ClientError> {
+    /// let steps = client.untyped_handle("report-42").history().steps().await?;
+    /// assert_eq!(steps, ["activity fetch_user_data", "timer of 60s", "child workflow archive", "the workflow completes"]);
+    /// # Ok(()) }
+    /// ```
+    pub async fn steps(self) -> Result<Vec<String>, ClientError> {
+        Ok(crate::replay::steps(&self.into_events().await?))
+    }
+
     /// All events, in the JSON that the official command line exports and [`replay`](crate::replay) reads.
     pub async fn to_json(self) -> Result<Vec<u8>, ClientError> {
         self.inner.to_json().await.map_err(|error| ClientError::Server(Box::new(error)))

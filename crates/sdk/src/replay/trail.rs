@@ -25,7 +25,7 @@ struct Kept {
 
 /// Something that workflow code asks for and history records.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Step {
+pub(super) struct Step {
     kind: Kind,
     /// The type of an activity or a child, the name of a signal, the length of a timer.
     of: String,
@@ -72,8 +72,7 @@ impl Trail {
     pub(super) fn divergence(&self, events: &[HistoryEvent], reason: String) -> Divergence {
         let reason = words_of(&reason).to_owned();
         let kept = self.kept.lock();
-        let recorded: Vec<(i64, Step)> =
-            events.iter().filter_map(|event| Some((event.event_id, recorded(event)?))).collect();
+        let recorded: Vec<(i64, Step)> = steps(events).collect();
         let first = (0..recorded.len().max(kept.steps.len()))
             .find(|at| recorded.get(*at).map(|(_, step)| step) != kept.steps.get(*at));
         match first {
@@ -92,6 +91,11 @@ impl Trail {
             }
         }
     }
+}
+
+/// What was asked for, with the event that says so.
+pub(super) fn steps(events: &[HistoryEvent]) -> impl Iterator<Item = (i64, Step)> {
+    events.iter().filter_map(|event| Some((event.event_id, recorded(event)?)))
 }
 
 /// What the replayer says, out of the debugging output that it says it in.

@@ -82,14 +82,14 @@ impl Environment {
     /// env.spawn(Worker::builder(&env, "greetings").workflow(greet).build()?);
     ///
     /// assert_eq!(env.execute(greet("42".into())).await?, "Hello, user 42!");
-    /// assert_eq!(users.calls(), 1);
+    /// assert_eq!(users.arguments(), ["42"]);
     /// # env.shutdown().await?;
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// The closure takes one parameter: the argument, or a tuple if there are several.
-    pub fn mock<M, F, W, R>(&self, activity: F, with: W) -> Mock
+    pub fn mock<M, F, W, R>(&self, activity: F, with: W) -> Mock<F::Definition>
     where
         F: ActivityFn<M>,
         W: Fn(<<F::Definition as activity::Definition>::Args as Arguments>::Plain) -> R + Send + Sync + 'static,

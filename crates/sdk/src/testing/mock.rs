@@ -1,15 +1,18 @@
 //! Activities that a test replaces.
 
 use crate::activity::{self, Definition, Host, Means};
-use crate::error::Result;
-use crate::value::Arguments;
+use crate::error::{Error, Result};
+use crate::value::{Arguments, Encode, Undecoded};
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
-use parking_lot::RwLock;
+use futures_util::future::{BoxFuture, ready};
+use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use temporalio_common::data_converters::{
+    ActivitySerializationContext, PayloadConverter, RawValue, SerializationContextData,
+};
 use temporalio_sdk::WorkerOptions;
 
 /// What runs in place of the activities of a client's workers, by name.
@@ -18,24 +21,47 @@ pub(crate) struct Mocks {
     activities: RwLock<BTreeMap<&'static str, Arc<dyn Registered>>>,
 }
 
-/// A replaced activity: counts its calls.
-#[derive(Clone)]
-pub struct Mock {
-    name: &'static str,
-    calls: Arc<AtomicUsize>,
+/// A replaced activity: remembers its calls.
+pub struct Mock<A> {
+    /// The arguments of each call, encoded, since the replacement takes the values.
+    calls: Arc<Mutex<Vec<RawValue>>>,
+    activity: PhantomData<fn() -> A>,
 }
 
-impl Mock {
+impl<A: Definition> Mock<A> {
     /// How often it has been called so far, retries included.
     pub fn calls(&self) -> usize {
-        self.calls.load(Ordering::SeqCst)
+        self.calls.lock().len()
+    }
+
+    /// What it has been called with so far, retries included, in the order of the calls: `assert_eq!(charged.arguments(),
+    /// [("ann".to_owned(), 7)])`. The argument of a call, or a tuple if there are several.
+    ///
+    /// # Panics
+    /// If a value does not come out of a payload as it went in.
+    pub fn arguments(&self) -> Vec<<A::Args as Arguments>::Plain> {
+        let decode = |call: &RawValue| {
+            let undecoded = Undecoded::new(call.payloads.clone(), PayloadConverter::default(), wire());
+            undecoded.arguments::<A::Args>().expect("a value comes out of a payload as it went in").plain()
+        };
+        self.calls.lock().iter().map(decode).collect()
     }
 }
 
-impl fmt::Debug for Mock {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mock").field("activity", &self.name).field("calls", &self.calls()).finish()
+impl<A> Clone for Mock<A> {
+    fn clone(&self) -> Self {
+        Mock { calls: self.calls.clone(), activity: PhantomData }
     }
+}
+
+impl<A: Definition> fmt::Debug for Mock<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mock").field("activity", &A::NAME).field("calls", &self.calls()).finish()
+    }
+}
+
+fn wire() -> SerializationContextData {
+    SerializationContextData::Activity(ActivitySerializationContext::new())
 }
 
 /// A replacement whose activity's type is known only to itself.
@@ -54,16 +80,19 @@ impl<A: Definition> Registered for Replacement<A> {
 }
 
 impl Mocks {
-    pub(crate) fn replace<A, F, R>(&self, with: F) -> Mock
+    pub(crate) fn replace<A, F, R>(&self, with: F) -> Mock<A>
     where
         A: Definition,
         F: Fn(<A::Args as Arguments>::Plain) -> R + Send + Sync + 'static,
         R: Future<Output = Result<A::Output>> + Send + 'static,
     {
-        let mock = Mock { name: A::NAME, calls: Arc::default() };
+        let mock = Mock { calls: Arc::default(), activity: PhantomData };
         let calls = mock.calls.clone();
         let run: activity::Run<A> = Arc::new(move |args: A::Args| -> BoxFuture<'static, Result<A::Output>> {
-            calls.fetch_add(1, Ordering::SeqCst);
+            match args.payloads(&PayloadConverter::default(), &wire()) {
+                Ok(call) => calls.lock().push(call),
+                Err(error) => return ready(Err(Error::from(error))).boxed(),
+            }
             with(args.plain()).boxed()
         });
         self.activities.write().insert(A::NAME, Arc::new(Replacement::<A> { run }));

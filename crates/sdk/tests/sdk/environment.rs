@@ -113,14 +113,19 @@ async fn a_mock_takes_the_place_of_an_activity_and_the_rest_is_real() {
     #[workflow]
     async fn quote(article: String) -> Result<u32> {
         let price = price(article, 3).await?;
+        workflow::sleep(DAY).await?;
         Ok(price + tax(price).await?)
     }
 
     let env = Environment::start().await.unwrap();
     let prices = env.mock(price, |(article, pieces)| async move { Ok(article.len() as u32 * pieces * 10) });
     env.spawn(Worker::builder(&env, "queue").activity(tax).workflow(quote).build().unwrap());
-    assert_eq!(env.execute(quote("lamp".into())).await.unwrap(), 144);
+    let run = env.start(quote("lamp".into())).await.unwrap();
+    assert_eq!(run.result().await.unwrap(), 144);
     assert_eq!(prices.calls(), 1);
+    assert_eq!(prices.arguments(), [("lamp".to_owned(), 3)]);
+    let steps = run.history().steps().await.unwrap();
+    assert_eq!(steps, ["activity price", "timer of 86400s", "activity tax", "the workflow completes"]);
     env.shutdown().await.unwrap();
 }
 
@@ -145,6 +150,7 @@ async fn a_mock_fails_and_is_retried_as_an_activity() {
     env.spawn(Worker::builder(&env, "queue").activity(flaky).workflow(stubborn).build().unwrap());
     assert_eq!(env.execute(stubborn()).await.unwrap(), 4);
     assert_eq!(mock.calls(), 4);
+    assert_eq!(mock.arguments(), [(); 4]);
     env.shutdown().await.unwrap();
 }
 
