@@ -7,17 +7,19 @@ mod basics;
 mod client;
 #[cfg(feature = "embedded")]
 mod earlier;
-mod embedded;
 mod elsewhere;
+mod embedded;
 #[cfg(feature = "embedded")]
 mod environment;
+mod failures;
+mod limits;
 mod macros;
 mod messages;
 mod orchestration;
 mod payloads;
 #[cfg(feature = "embedded")]
 mod replay;
+mod stopping;
 mod support;
 mod telemetry;
 mod trespass;
-mod stopping;
