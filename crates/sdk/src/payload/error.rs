@@ -80,7 +80,7 @@ pub enum Error {
         found: String,
     },
     /// The storage did not do what it was asked; worth another try.
-    #[error("external storage {store} could not {verb} object {key:?}: {source}")]
+    #[error("external storage {store} could not {verb} object {key:?}: {}", with_reasons(source))]
     Storage {
         /// The storage.
         store: String,
@@ -93,7 +93,7 @@ pub enum Error {
         source: Box<object_store::Error>,
     },
     /// The storage cannot be opened as configured.
-    #[error("external storage {store} cannot be opened: {source}")]
+    #[error("external storage {store} cannot be opened: {}", with_reasons(source))]
     Unusable {
         /// The storage.
         store: String,
@@ -104,6 +104,21 @@ pub enum Error {
     /// The operating system gave no randomness for a nonce.
     #[error("no randomness for a nonce: {0}")]
     Randomness(#[from] getrandom::Error),
+}
+
+/// What an error says, and the reasons below it that it does not repeat. An HTTP client says that it could not send,
+/// and only underneath that the connection was refused or the certificate is not known.
+fn with_reasons(error: &dyn std::error::Error) -> String {
+    let mut said = error.to_string();
+    let mut source = error.source();
+    while let Some(reason) = source {
+        let reason_said = reason.to_string();
+        if !said.contains(&reason_said) {
+            said = format!("{said}: {reason_said}");
+        }
+        source = reason.source();
+    }
+    said
 }
 
 impl From<Error> for super::PayloadConversionError {

@@ -17,7 +17,7 @@ use crate::payload::reference::GCS_DRIVER;
 #[cfg(test)]
 mod tests;
 
-/// No retry begins later than this after the first attempt.
+/// No retry is planned later than this after the first attempt.
 const PATIENCE: Duration = Duration::from_secs(4);
 
 /// How long one attempt to connect may take, unless a variable says otherwise.

@@ -102,7 +102,7 @@ async fn a_service_that_is_not_there_is_an_error_soon() {
         let store = store.unwrap();
         let failed = soon(store.write(&payload("lost"))).await;
         assert!(failed.starts_with(&format!("external storage {store} could not write object \"v0/d/")), "{failed}");
-        assert!(failed.contains(&closed), "{failed}");
+        assert!(failed.contains(&closed) && failed.contains("Connection refused"), "{failed}");
     }))
     .await;
 }
