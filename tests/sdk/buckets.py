@@ -1,11 +1,11 @@
 """Runs a command beside buckets: services that speak the protocols of S3, Google Cloud Storage and Azure Blob Storage.
 
-    .venv/bin/pip install -r tests/sdk/requirements.txt && npm install --prefix DIRECTORY azurite@3.37.0
-    PATH=DIRECTORY/node_modules/.bin:$PATH .venv/bin/python tests/sdk/buckets.py COMMAND…
+    .venv/bin/pip install -r tests/sdk/requirements.txt
+    .venv/bin/python tests/sdk/buckets.py cargo nextest run -p tradewind --run-ignored only
 
 Each has a bucket `tradewind`, and the command finds them by the variables that programs of these clouds read. S3 (moto)
-and Azure (azurite) check signatures. Google's (gcp-storage-emulator) checks nothing. It also leaves out two headers that
-the service sends with each object, and clients rely on; those are added here.
+and Azure (azurite, which npm has and must be on the path) check signatures. Google's (gcp-storage-emulator) checks
+nothing. It also leaves out two headers that the service sends with each object and clients rely on; those are added.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def s3() -> Iterator[dict[str, str]]:
     import boto3
     from moto.server import ThreadedMotoServer
 
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     try:
         host, port = server.get_host_and_port()

@@ -1,9 +1,8 @@
 //! The Rust half of `tests/sdk/test_payloads.py`: a worker whose payloads are compressed, encrypted and offloaded, for
 //! a client and a worker in Python that do the same with the official SDK.
 //!
-//! Takes the address of a server, a task queue and a directory; stops when its standard input ends.
+//! Takes the address of a server, a task queue, the kind of a bucket and its name; stops when its standard input ends.
 
-use object_store::local::LocalFileSystem;
 use tradewind::payload::{Converter, Key, Keyring, Offload, Store, Zlib};
 use tradewind::prelude::*;
 
@@ -29,11 +28,14 @@ async fn through_both(text: String, python_queue: String) -> Result<String> {
 async fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);
     let mut arg = |what: &str| args.next().ok_or_else(|| Error::new(format!("no {what}")));
-    let (address, queue, directory) = (arg("address")?, arg("task queue")?, arg("directory")?);
+    let (address, queue) = (arg("address")?, arg("task queue")?);
+    let (kind, bucket) = (arg("kind of bucket")?, arg("bucket")?);
 
-    // The format of the official S3 driver, over a directory that stands for the bucket.
-    let bucket = LocalFileSystem::new_with_prefix(std::path::Path::new(&directory).join("bucket"))?;
-    let store = Store::new("aws.s3driver", bucket).bucket("bucket");
+    let store = match kind.as_str() {
+        "s3" => Store::s3(bucket)?,
+        "gcs" => Store::gcs(bucket)?,
+        other => return Err(Error::new(format!("{other:?} is not a kind of bucket that Python has a driver for"))),
+    };
     let keys = Keyring::new("test-key", Key::new(b"test-key-test-key-test-key-test!")?);
     let converter =
         Converter::new().compress(Zlib::default()).encrypt(keys).offload(Offload::to(store).threshold_bytes(2000));
