@@ -97,7 +97,7 @@ impl Order {
 async fn handlers_change_and_read_the_state_of_a_run() {
     let test = Test::start().await;
     let worker = test.worker(|worker| worker.activity(price).workflow(Order::run));
-    let order = test.client.start(Order::run("o-1".into())).id("order-1").await.unwrap();
+    let order = test.client.start(Order::run("o-1".into())).await.unwrap();
 
     assert_eq!(order.query(Order::id()).await.unwrap(), "o-1");
     assert_eq!(order.update(Order::add(Item { name: "tea".into(), price: 7 })).await.unwrap(), 1);
@@ -115,7 +115,7 @@ async fn handlers_change_and_read_the_state_of_a_run() {
 async fn errors_of_handlers_reach_the_caller_with_their_names_and_details() {
     let test = Test::start().await;
     let worker = test.worker(|worker| worker.activity(price).workflow(Order::run));
-    let order = test.client.start(Order::run("o-2".into())).id("order-2").await.unwrap();
+    let order = test.client.start(Order::run("o-2".into())).await.unwrap();
 
     let error = order.query(Order::item(3)).await.unwrap_err();
     assert!(error.to_string().contains("there is no item 3"), "{error}");
@@ -128,6 +128,7 @@ async fn errors_of_handlers_reach_the_caller_with_their_names_and_details() {
     let ClientError::UpdateFailed(failed) = error else { panic!("{error:?}") };
     assert_eq!(failed.failure_type(), Some("NoPrice"));
     assert_eq!(failed.activity().unwrap().name, "price");
+    order.terminate("over").await.unwrap();
 
     worker.stop().await;
     test.stop().await;
