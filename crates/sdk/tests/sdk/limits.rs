@@ -75,53 +75,40 @@ async fn files() -> Result<()> {
     workflow::try_join_all((0..STARTS).map(Desk::file)).await.map(drop)
 }
 
-async fn desk(
-    test: &Test,
-    seen: &Arc<Seen>,
-    name: &'static str,
-    describe: impl FnOnce(Builder) -> Builder,
-) -> RunningWorker {
-    let worker = Worker::builder(&test.another_client().await, &test.queue).activities(seen.desk(name));
-    let worker = worker.workflow(stamps).workflow(files).max_concurrent_activities(5);
-    RunningWorker::start(describe(worker).build().expect("the worker is complete"))
+/// Has workers of one queue, each on a connection of its own, do this.
+async fn keep_the_pace<W: workflow::Definition>(
+    names: &[&'static str],
+    all: workflow::Call<W>,
+    describe: fn(Builder) -> Builder,
+) {
+    let test = Test::start().await;
+    let seen = Arc::new(Seen::default());
+    let mut desks = Vec::new();
+    for name in names {
+        let worker = Worker::builder(&test.another_client().await, &test.queue).activities(seen.desk(name));
+        let worker = worker.workflow(stamps).workflow(files).max_concurrent_activities(5);
+        desks.push(RunningWorker::start(describe(worker).build().expect("the worker is complete")));
+    }
+    test.client.execute(all).task_queue(&test.queue).await.unwrap();
+    assert!(seen.took() >= AT_LEAST, "{STARTS} took only {:?}", seen.took());
+    assert_eq!(seen.desks.lock().len(), names.len(), "all took part");
+    for desk in desks {
+        desk.stop().await;
+    }
+    test.stop().await;
 }
 
 #[tokio::test]
 async fn an_activitys_rate_limit_holds_over_all_workers() {
-    let test = Test::start().await;
-    let seen = Arc::new(Seen::default());
-    let workers = [desk(&test, &seen, "left", |it| it).await, desk(&test, &seen, "right", |it| it).await];
-    test.client.execute(stamps()).task_queue(&test.queue).await.unwrap();
-    assert!(seen.took() >= AT_LEAST, "{STARTS} took only {:?}", seen.took());
-    assert_eq!(seen.desks.lock().len(), 2, "both took part");
-    for worker in workers {
-        worker.stop().await;
-    }
-    test.stop().await;
+    keep_the_pace(&["left", "right"], stamps(), |worker| worker).await;
 }
 
 #[tokio::test]
 async fn a_queues_limit_holds_over_all_workers() {
-    let test = Test::start().await;
-    let seen = Arc::new(Seen::default());
-    let limited = |worker: Builder| worker.queue_activities_per_second(10.0);
-    let workers = [desk(&test, &seen, "left", limited).await, desk(&test, &seen, "right", limited).await];
-    test.client.execute(files()).task_queue(&test.queue).await.unwrap();
-    assert!(seen.took() >= AT_LEAST, "{STARTS} took only {:?}", seen.took());
-    assert_eq!(seen.desks.lock().len(), 2, "both took part");
-    for worker in workers {
-        worker.stop().await;
-    }
-    test.stop().await;
+    keep_the_pace(&["left", "right"], files(), |worker| worker.queue_activities_per_second(10.0)).await;
 }
 
 #[tokio::test]
 async fn a_workers_limit_is_its_own() {
-    let test = Test::start().await;
-    let seen = Arc::new(Seen::default());
-    let worker = desk(&test, &seen, "only", |worker| worker.activities_per_second(10.0)).await;
-    test.client.execute(files()).task_queue(&test.queue).await.unwrap();
-    assert!(seen.took() >= AT_LEAST, "{STARTS} took only {:?}", seen.took());
-    worker.stop().await;
-    test.stop().await;
+    keep_the_pace(&["only"], files(), |worker| worker.activities_per_second(10.0)).await;
 }

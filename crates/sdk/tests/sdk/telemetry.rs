@@ -17,6 +17,7 @@ use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::prelude::*;
 use tradewind::prelude::*;
 use tradewind::telemetry::{Metrics, OncePerHistory, WorkflowIdGenerator, traces};
+use tradewind::workflow::Signal;
 
 #[activity]
 async fn shout(text: String) -> Result<String> {
@@ -217,6 +218,7 @@ async fn a_replay_logs_nothing_again() {
     let first = test.worker(|worker| worker.activity(shout).workflow(talk));
     let id = uuid();
     let handle = test.client.start(talk("hey".into())).id(&id).await.unwrap();
+    handle.signal(Signal::new("greet", ())).await.unwrap();
     while !handle.history().into_events().await.unwrap().iter().any(is_timer) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -227,7 +229,8 @@ async fn a_replay_logs_nothing_again() {
     test.stop().await;
 
     let lines = lines.text();
-    for what in ["before", "between", "after", "shouting"] {
+    let nobody_takes = r#"a signal that no handler takes is left aside signal="greet""#;
+    for what in ["before", "between", "after", "shouting", nobody_takes] {
         let with: Vec<_> = lines.lines().filter(|line| line.ends_with(what)).collect();
         assert_eq!(with.len(), 1, "{what}:\n{lines}");
         assert!(with[0].contains(&id), "{}", with[0]);
