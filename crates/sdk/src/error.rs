@@ -1,10 +1,12 @@
 //! The one error of activities, workflows and their callers.
 //!
-//! `?` turns any standard error into a retryable failure that carries the type's name and the chain of its sources.
+//! `?` turns any standard error into a retryable failure that carries the type's name and the chain of its sources, and
+//! so it does with what stands for one, such as `anyhow::Error`.
 //! What comes back from an activity or a child keeps its wrapper on the wire, while the questions asked here
 //! ([`Error::kind`], [`Error::failure_type`], [`Error::details`]) look through the wrapper at what happened.
 //!
 //! Like other catch-all errors, [`Error`] is not itself a [`std::error::Error`]: that is what lets `?` convert.
+//! [`Error::into_boxed`] is the way out.
 
 mod convert;
 mod earlier;
@@ -13,7 +15,7 @@ mod tests;
 mod view;
 
 pub use crate::attempts::{EarlierAttempt, EarlierFailure};
-pub use convert::Fallible;
+pub use convert::{Cause, Fallible};
 pub use view::{ActivityFailure, ChildFailure, Kind, RetryState, Timeout};
 
 use crate::value::{self, Value};
@@ -83,7 +85,7 @@ pub(crate) struct Application {
 }
 
 impl Error {
-    /// A retryable failure with this message, or from an error that is only known as a box (`anyhow::Error` becomes one).
+    /// A retryable failure with this message, or from an error whose type does not matter to anybody.
     pub fn new(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Error {
         Error::application(source.into(), None)
     }

@@ -11,14 +11,26 @@ use temporalio_common::error::{
 };
 use temporalio_workflow::{WorkflowCancellationError, WorkflowTermination};
 
-impl<E: StdError + Send + Sync + 'static> From<E> for Error {
-    fn from(error: E) -> Error {
+/// What `?` and `.into()` make an [`Error`] of: every standard error, and what stands for one, such as `anyhow::Error`, a
+/// box or a text.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no error that can be reported",
+    label = "neither a standard error nor a text",
+    note = "implement `std::error::Error` for it (`thiserror` helps), or say what it means: `.map_err(|e| Error::new(...))`"
+)]
+pub trait Cause: Into<Box<dyn StdError + Send + Sync>> + 'static {}
+
+impl<E: Into<Box<dyn StdError + Send + Sync>> + 'static> Cause for E {}
+
+impl<E: Cause> From<E> for Error {
+    fn from(cause: E) -> Error {
+        let mut cause: Box<dyn StdError + Send + Sync> = cause.into();
         // The platform's own errors keep what they mean, though they come in by `?` like everything else.
-        let mut slot = Some(error);
         macro_rules! known {
             ($($type:ty => $variant:expr),+ $(,)?) => {
-                $(if let Some(known) = take::<E, $type>(&mut slot) {
-                    return Error { repr: Box::new($variant(known)) };
+                $(match cause.downcast::<$type>() {
+                    Ok(known) => return Error { repr: Box::new($variant(*known)) },
+                    Err(other) => cause = other,
                 })+
             };
         }
@@ -34,25 +46,23 @@ impl<E: StdError + Send + Sync + 'static> From<E> for Error {
             WorkflowTermination => Repr::Termination,
             WorkflowCancellationError => |_| Repr::Cancelled(None),
         }
-        let error = slot.expect("nothing took it");
-        Error::application(Box::new(error), Some(type_name::<E>()))
+        Error::application(cause, failure_type::<E>())
     }
 }
 
-fn take<E: 'static, K: 'static>(slot: &mut Option<E>) -> Option<K> {
-    let any: &mut dyn std::any::Any = slot;
-    any.downcast_mut::<Option<K>>()?.take()
+/// The name of an error's type, if it is one: what holds errors of any type, or is a text, has none to give.
+fn failure_type<E>() -> Option<&'static str> {
+    const NAMELESS: [&str; 6] =
+        ["&str", "alloc::string::String", "alloc::boxed::Box", "alloc::borrow::Cow", "anyhow::Error", "eyre::Report"];
+    let full = std::any::type_name::<E>();
+    let path = full.split('<').next().unwrap_or(full);
+    (!NAMELESS.contains(&path)).then(type_name::<E>)
 }
 
-impl From<Error> for Box<dyn StdError + Send + Sync> {
-    fn from(error: Error) -> Self {
-        error.repr.into_source()
-    }
-}
-
-impl From<Error> for Box<dyn StdError> {
-    fn from(error: Error) -> Self {
-        error.repr.into_source()
+impl Error {
+    /// For the places that take standard errors only. `?` makes the same error of it again.
+    pub fn into_boxed(self) -> Box<dyn StdError + Send + Sync> {
+        self.repr
     }
 }
 
@@ -149,9 +159,9 @@ struct Handled(#[source] ApplicationFailure);
 
 /// What `#[activity]` and `#[workflow]` functions return: a result whose error becomes an [`Error`].
 #[diagnostic::on_unimplemented(
-    message = "an activity or a workflow returns `Result<T>`, not `{Self}`",
+    message = "activities, workflows and validators return `Result<T>`, not `{Self}`",
     label = "not a result",
-    note = "the error can be `tradewind::Error` or any standard error type"
+    note = "the error can be `tradewind::Error`, any standard error type, or `anyhow::Error`"
 )]
 pub trait Fallible {
     /// What it returns when all is well.

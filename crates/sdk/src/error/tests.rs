@@ -32,10 +32,23 @@ fn what_is_said_about_an_error_reaches_the_platform() {
 
 #[test]
 fn an_error_in_a_box_and_back_is_the_same() {
-    let boxed: Box<dyn std::error::Error + Send + Sync> = Error::cancelled().into();
-    assert!(Error::new(boxed).to_string().contains("cancelled"));
-    let boxed: Box<dyn std::error::Error + Send + Sync> = Error::from(parse()).into();
-    assert!(boxed.downcast_ref::<std::num::ParseIntError>().is_some());
+    let error = Error::from(Error::cancelled().into_boxed());
+    assert!(error.is_cancelled());
+    let error = Error::from(Error::from(parse()).no_retry().with_type("NotANumber").into_boxed());
+    assert_eq!((error.failure_type(), error.is_non_retryable()), (Some("NotANumber"), true));
+}
+
+#[test]
+fn what_stands_for_an_error_converts_and_has_no_name_of_its_own() {
+    fn refuse(text: &'static str) -> Result<()> {
+        Err(text)?
+    }
+    let anyhow = || anyhow::Error::from(parse()).context("no number");
+    let boxed: Box<dyn std::error::Error + Send + Sync> = parse().into();
+    for error in [refuse("no").unwrap_err(), "no".to_owned().into(), boxed.into(), anyhow().into()] {
+        assert_eq!((error.kind(), error.failure_type()), (Kind::Application, None), "{error}");
+    }
+    assert_eq!(format!("{:#}", Error::from(anyhow())), "no number: invalid digit found in string");
 }
 
 #[test]
