@@ -15,12 +15,12 @@ pub struct Saga {
 }
 
 impl Saga {
-    /// Undoes the step just done, should a later one fail.
-    pub fn compensate<F>(&self, undo: impl FnOnce() -> F + 'static)
+    /// Undoes the step just done, should a later one fail. What the undoing returns, if all is well, is left aside.
+    pub fn compensate<F, T>(&self, undo: impl FnOnce() -> F + 'static)
     where
-        F: Future<Output = Result<()>> + 'static,
+        F: Future<Output = Result<T>> + 'static,
     {
-        self.compensations.borrow_mut().push(Box::new(move || undo().boxed_local()));
+        self.compensations.borrow_mut().push(Box::new(move || undo().map(|undone| undone.map(drop)).boxed_local()));
     }
 }
 
