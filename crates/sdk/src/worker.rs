@@ -12,8 +12,10 @@ pub use error::WorkerError;
 
 use crate::activity::Pool;
 use crate::client::Client;
+use crate::workflow::{Patience, Watchdog};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +38,8 @@ pub struct Worker {
     pool: Arc<Pool>,
     /// How long activities may go on after the signal to stop.
     grace: Duration,
+    /// How long workflow code may hold its thread before it is named.
+    patience: Patience,
 }
 
 /// How long activities may clean up after they were asked to stop.
@@ -57,7 +61,7 @@ impl Worker {
 
     /// Counts that go on while it runs.
     pub fn watch(&self) -> Watch {
-        Watch { pool: self.pool.clone() }
+        Watch { pool: self.pool.clone(), patience: self.patience.clone() }
     }
 
     /// Runs until the worker cannot go on.
@@ -77,7 +81,7 @@ impl Worker {
             stopping: self.pool.stopping().clone(),
             dropped: self.pool.gone().clone(),
         };
-        let run = |part| on_a_thread(part, stop.dropped.clone());
+        let run = |part| on_a_thread(part, self.patience.clone(), stop.dropped.clone());
         let mut running: FuturesUnordered<_> = self.parts.into_iter().map(run).collect();
         let first = tokio::select! {
             ended = running.next() => ended,
@@ -111,12 +115,18 @@ impl Worker {
 #[derive(Clone)]
 pub struct Watch {
     pool: Arc<Pool>,
+    patience: Patience,
 }
 
 impl Watch {
     /// How often an async activity blocked its thread for longer than [`Builder::blocked_limit`].
     pub fn blocked_activities(&self) -> u64 {
         self.pool.blocked()
+    }
+
+    /// How often workflow code held its thread for longer than [`Builder::blocked_limit`].
+    pub fn blocked_workflows(&self) -> u64 {
+        self.patience.found.load(Ordering::Relaxed)
     }
 }
 
@@ -144,11 +154,17 @@ impl Drop for Stop {
 }
 
 /// Runs an official worker, which stays on one thread, so that the caller's future may move.
-async fn on_a_thread(mut worker: temporalio_sdk::Worker, dropped: CancellationToken) -> Result<(), WorkerError> {
+async fn on_a_thread(
+    mut worker: temporalio_sdk::Worker,
+    patience: Patience,
+    dropped: CancellationToken,
+) -> Result<(), WorkerError> {
     let runtime = tokio::runtime::Handle::current();
     let (ended, outcome) = oneshot::channel();
     let thread = std::thread::Builder::new().name("workflows".into());
     thread.spawn(move || {
+        let _watchdog = Watchdog::start(patience)
+            .inspect_err(|error| tracing::warn!(%error, "nothing watches for workflow code that blocks"));
         // First whether anybody is there: the runtime whose clock the worker uses may have gone with the future.
         let outcome = runtime.block_on(async {
             tokio::select! {

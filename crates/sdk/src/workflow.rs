@@ -23,6 +23,7 @@ mod scope;
 mod this;
 mod time;
 mod wait;
+mod watchdog;
 
 pub use call::{Call, WorkflowFn};
 pub use continue_as_new::continue_as_new;
@@ -62,6 +63,7 @@ pub use time::{Sleep, now, sleep};
 pub use wait::{Wait, WaitTimeout, wait_for};
 
 pub(crate) use host::{Host, message as panic_message};
+pub(crate) use watchdog::{Patience, Watchdog};
 
 use crate::error::Result;
 use crate::value::{Arguments, Value};

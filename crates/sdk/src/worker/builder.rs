@@ -4,7 +4,7 @@ use super::{Worker, WorkerError};
 use crate::activity::{self, Activities, ActivityFn, Means, Pool, PoolOptions, Registrar};
 use crate::client::Client;
 use crate::telemetry::Metrics;
-use crate::workflow::{self, WorkflowFn};
+use crate::workflow::{self, Patience, WorkflowFn};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -120,7 +120,8 @@ impl Builder {
         self
     }
 
-    /// How long an async activity may hold its thread before it is named in the log: one second if nothing is said.
+    /// How long an async activity, or the code of a workflow, may hold its thread before it is named in the log: one
+    /// second if nothing is said.
     pub fn blocked_limit(mut self, limit: Duration) -> Self {
         self.pool.blocked_limit = limit;
         self
@@ -182,7 +183,8 @@ impl Builder {
             self.client.remember_queue(workflow.name, &self.queue);
         }
         let grace = self.options.graceful_shutdown_period.unwrap_or_default();
-        Ok(Worker { queue: self.queue, parts, pool: means.pool, grace })
+        let patience = Patience { limit: self.pool.blocked_limit, found: Arc::default() };
+        Ok(Worker { queue: self.queue, parts, pool: means.pool, grace, patience })
     }
 
     fn part(&self, options: WorkerOptions) -> Result<temporalio_sdk::Worker, WorkerError> {

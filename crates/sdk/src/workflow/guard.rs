@@ -4,7 +4,8 @@
 //! every poll runs inside a Tokio runtime that has no clock, no sockets and no threads: a timer or a connection
 //! panics as it is made, and a spawned task stays behind to be seen.
 //!
-//! What cannot be noticed is what leaves no trace: the machine's clock, random numbers, blocking calls.
+//! What leaves no trace cannot be noticed: the machine's clock, random numbers, threads of the system. Calls that block
+//! for long are named by the `watchdog`.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -33,14 +34,24 @@ pub(super) fn poll<R>(code: impl FnOnce() -> R) -> Result<R, Trespass> {
             .into());
     }
     outcome.or_else(|panic| match trespass(&*panic) {
-        Some(what) => Err(what.into()),
+        Some(what) => {
+            // What it was asked to do is still in its queue.
+            NOWHERE.with_borrow_mut(|nowhere| nowhere.take().map(Runtime::shutdown_background));
+            Err(what.into())
+        }
         None => resume_unwind(panic),
     })
 }
 
+/// A runtime without drivers, and without threads: asked for the name of one, it refuses in these words, before anything
+/// runs on it.
 fn nothing_works() -> Runtime {
-    Builder::new_current_thread().build().expect("a runtime without drivers needs nothing from the system")
+    let runtime = Builder::new_current_thread().thread_name_fn(|| panic!("{NO_THREADS}")).build();
+    runtime.expect("a runtime without drivers needs nothing from the system")
 }
+
+const NO_THREADS: &str = "workflow code asked tokio for a thread (spawn_blocking, tokio::fs, a look-up of a host): what \
+                          runs there is not replayed. It belongs in an activity, #[activity(blocking)] if it blocks";
 
 /// Recognises the panics of a runtime that lacks what was asked of it.
 fn trespass(panic: &(dyn Any + Send)) -> Option<&'static str> {
@@ -52,6 +63,8 @@ fn trespass(panic: &(dyn Any + Send)) -> Option<&'static str> {
         )
     } else if message.contains("IO is disabled") || message.contains("A Tokio 1.x context was found, but IO") {
         Some("workflow code opened a connection. Talk to the world in an activity")
+    } else if message == NO_THREADS {
+        Some(NO_THREADS)
     } else {
         None
     }

@@ -3,6 +3,7 @@
 use super::current::Current;
 use super::message::{Output, QueryHandler, Received, SignalHandler, UpdateHandler};
 use super::operations::Operations;
+use super::watchdog::{self, Run};
 use super::{Definition, This, guard};
 use crate::error::{Error, Result};
 use crate::value::{Arguments, Undecoded};
@@ -12,6 +13,7 @@ use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use temporalio_common::WorkflowDefinition;
 use temporalio_common::data_converters::{
@@ -130,7 +132,7 @@ impl<W: Definition> WorkflowImplementation for Host<W> {
         }
         let args = args.expect("a run is started once");
         let code = W::run(This::new(context), args);
-        Driven { operations, code }
+        Driven::new(operations, code)
             .map(|outcome| match outcome {
                 Ok(output) => Ok(Box::new(output) as Output),
                 Err(error) => Err(error.into_termination()),
@@ -155,7 +157,7 @@ impl<W: Definition> WorkflowImplementation for Host<W> {
         let handler: SignalHandler<W> = handler(input);
         let operations: Rc<dyn Operations> = Rc::new(context.clone());
         match begin(&operations, || handler.run(This::new(context))) {
-            Some(code) => Driven { operations, code }.map(Ok).boxed_local(),
+            Some(code) => Driven::new(operations, code).map(Ok).boxed_local(),
             None => pending().boxed_local(),
         }
     }
@@ -195,7 +197,7 @@ impl<W: Definition> WorkflowImplementation for Host<W> {
         let handler: UpdateHandler<W> = handler(input);
         let operations: Rc<dyn Operations> = Rc::new(context.clone());
         match begin(&operations, || handler.run(This::new(context))) {
-            Some(code) => Driven { operations, code }.map(|answer| answer.map_err(failed)).boxed_local(),
+            Some(code) => Driven::new(operations, code).map(|answer| answer.map_err(failed)).boxed_local(),
             None => pending().boxed_local(),
         }
     }
@@ -239,7 +241,8 @@ fn failed(error: Error) -> WorkflowError {
 /// The part of a handler that runs at once, under the same watch as the rest.
 fn begin<R>(operations: &Rc<dyn Operations>, code: impl FnOnce() -> R) -> Option<R> {
     let _current = Current::new(operations.clone()).enter();
-    match guard::poll(code) {
+    let run = Arc::new(operations.run());
+    match guard::poll(|| watchdog::noted(&run, code)) {
         Ok(begun) => Some(begun),
         Err(trespass) => {
             operations.fail_task(trespass);
@@ -251,7 +254,14 @@ fn begin<R>(operations: &Rc<dyn Operations>, code: impl FnOnce() -> R) -> Option
 /// Workflow code, polled with its run at hand and the world out of reach.
 struct Driven<T> {
     operations: Rc<dyn Operations>,
+    run: Arc<Run>,
     code: LocalBoxFuture<'static, T>,
+}
+
+impl<T> Driven<T> {
+    fn new(operations: Rc<dyn Operations>, code: LocalBoxFuture<'static, T>) -> Self {
+        Driven { run: Arc::new(operations.run()), operations, code }
+    }
 }
 
 impl<T> Future for Driven<T> {
@@ -260,7 +270,7 @@ impl<T> Future for Driven<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let _current = Current::new(self.operations.clone()).enter();
         let this = &mut *self;
-        guard::poll(|| this.code.as_mut().poll(cx)).unwrap_or_else(|trespass| {
+        guard::poll(|| watchdog::noted(&this.run, || this.code.as_mut().poll(cx))).unwrap_or_else(|trespass| {
             this.operations.fail_task(trespass);
             Poll::Pending
         })

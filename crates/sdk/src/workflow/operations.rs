@@ -2,6 +2,7 @@
 
 use super::Definition;
 use super::host::{Host, Input};
+use super::watchdog::Run;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use std::time::SystemTime;
@@ -65,6 +66,8 @@ pub(crate) trait Operations {
     fn is_replaying(&self) -> bool;
     /// What its log lines carry.
     fn span(&self) -> Span;
+    /// Whom its code is named after when it holds its thread.
+    fn run(&self) -> Run;
     fn handlers_finished(&self) -> bool;
     fn fail_task(&self, why: String);
 }
@@ -185,6 +188,11 @@ impl<W: Definition> Operations for WorkflowContext<Host<W>> {
 
     fn span(&self) -> Span {
         tracing::info_span!("workflow", workflow = W::NAME, workflow_id = self.workflow_id(), run_id = self.run_id())
+    }
+
+    fn run(&self) -> Run {
+        let (workflow_id, run_id) = (self.workflow_id().to_owned(), self.run_id().to_owned());
+        Run { workflow: W::NAME, workflow_id, run_id }
     }
 
     fn handlers_finished(&self) -> bool {

@@ -1,6 +1,7 @@
 //! Workflow code that reaches for the world fails its task at once, with a word on what to use instead.
 
-use crate::support::Test;
+use crate::support::{RunningWorker, Test};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tradewind::prelude::*;
 
@@ -17,6 +18,25 @@ async fn spawns() -> Result<()> {
 }
 
 #[workflow]
+async fn waits_for_a_thread() -> Result<()> {
+    let answer = tokio::task::spawn_blocking(|| RAN_ON_A_THREAD.store(true, Ordering::SeqCst)).await;
+    Ok(answer?)
+}
+
+static RAN_ON_A_THREAD: AtomicBool = AtomicBool::new(false);
+
+#[workflow]
+async fn reads_a_file() -> Result<()> {
+    tokio::fs::read("/etc/hostname").await?;
+    Ok(())
+}
+
+#[workflow]
+async fn times_out() -> Result<()> {
+    Ok(tokio::time::timeout(Duration::from_secs(1), std::future::pending()).await?)
+}
+
+#[workflow]
 async fn connects() -> Result<()> {
     drop(tokio::net::TcpListener::bind("127.0.0.1:0").await);
     Ok(())
@@ -30,17 +50,47 @@ async fn panics() -> Result<()> {
 #[tokio::test]
 async fn what_is_not_durable_is_named_with_its_replacement() {
     let test = Test::start().await;
-    let worker =
-        test.worker(|worker| worker.workflow(uses_tokios_clock).workflow(spawns).workflow(connects).workflow(panics));
+    let worker = test.worker(|worker| {
+        let worker = worker.workflow(uses_tokios_clock).workflow(times_out).workflow(spawns).workflow(connects);
+        worker.workflow(waits_for_a_thread).workflow(reads_a_file).workflow(panics)
+    });
 
     let handle = test.client.start(uses_tokios_clock()).await.unwrap();
     test.failed_task_says(&handle, "workflow::sleep").await;
     let handle = test.client.start(spawns()).await.unwrap();
     test.failed_task_says(&handle, "tokio::spawn").await;
+    let handle = test.client.start(times_out()).await.unwrap();
+    test.failed_task_says(&handle, "workflow::sleep").await;
+    let handle = test.client.start(waits_for_a_thread()).await.unwrap();
+    test.failed_task_says(&handle, "asked tokio for a thread").await;
+    assert!(!RAN_ON_A_THREAD.load(Ordering::SeqCst));
+    let handle = test.client.start(reads_a_file()).await.unwrap();
+    test.failed_task_says(&handle, "asked tokio for a thread").await;
     let handle = test.client.start(connects()).await.unwrap();
     test.failed_task_says(&handle, "in an activity").await;
     let handle = test.client.start(panics()).await.unwrap();
     test.failed_task_says(&handle, "as it is told to").await;
+
+    worker.stop().await;
+    test.stop().await;
+}
+
+#[workflow]
+async fn computes() -> Result<()> {
+    std::thread::sleep(Duration::from_millis(300));
+    Ok(())
+}
+
+#[tokio::test]
+async fn workflow_code_that_holds_its_thread_is_noticed() {
+    let test = Test::start().await;
+    let worker = Worker::builder(&test.client, &test.queue).workflow(computes);
+    let worker = worker.blocked_limit(Duration::from_millis(50)).build().unwrap();
+    let watch = worker.watch();
+    let worker = RunningWorker::start(worker);
+
+    test.client.execute(computes()).await.unwrap();
+    assert!(watch.blocked_workflows() >= 1);
 
     worker.stop().await;
     test.stop().await;
