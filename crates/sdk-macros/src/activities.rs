@@ -4,17 +4,24 @@
 //! calls. Methods without a mark stay what they are.
 
 use crate::activity::{self, OPTIONS};
+use crate::attributes;
 use crate::options::Options;
 use crate::signature;
 use crate::workflow_impl::{renamed, type_name};
-use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
+use proc_macro2::{Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Error, FnArg, Ident, ImplItem, ImplItemFn, ItemImpl, Path, Result, Type};
+use syn::{Error, FnArg, Ident, ImplItem, ImplItemFn, Item, Path, Result, Type};
 
 pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> {
     let options = Options::parse(attribute, &[])?;
-    let item: ItemImpl = syn::parse2(item)?;
+    let item = match syn::parse2(item)? {
+        Item::Impl(item) => item,
+        other => {
+            let message = "#[activities] goes on an `impl`; a function by itself is #[activity]";
+            return Err(Error::new_spanned(other, message));
+        }
+    };
     if let Some(name) = &options.name {
         return Err(Error::new(name.span(), "names belong to the methods: #[activity(name = \"...\")]"));
     }
@@ -25,6 +32,7 @@ pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> 
         return Err(Error::new(generic.span(), "an activity has one name and so one type: it cannot be generic"));
     }
     let state = type_name(&item.self_ty)?;
+    let (attrs, conditions) = (&item.attrs, attributes::conditions(&item.attrs));
     let krate = options.crate_path;
     let mut written = Written::default();
     for item in item.items {
@@ -43,7 +51,7 @@ pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> 
                                 return Err(Error::new(value.span(), "write #[activity(name = \"...\")]"));
                             }
                         };
-                        written.activity(&krate, &state, tokens, &method)?;
+                        written.activity(&krate, &state, &conditions, tokens, &method)?;
                     }
                     None => written.others.push(ImplItem::Fn(method)),
                 }
@@ -56,11 +64,13 @@ pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> 
     }
     let Written { others, originals, constructors, definitions, registrations } = written;
     Ok(quote! {
+        #(#attrs)*
         impl #state {
             #(#others)*
             #(#constructors)*
         }
 
+        #(#attrs)*
         #[doc(hidden)]
         impl #state {
             #(#originals)*
@@ -68,6 +78,7 @@ pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> 
 
         #(#definitions)*
 
+        #conditions
         impl #krate::activity::Activities for #state {
             fn register(state: #krate::private::Arc<Self>, registrar: &mut #krate::activity::Registrar) {
                 #(#registrations)*
@@ -93,7 +104,14 @@ enum Receiver {
 }
 
 impl Written {
-    fn activity(&mut self, krate: &Path, state: &Ident, attribute: TokenStream, method: &ImplItemFn) -> Result<()> {
+    fn activity(
+        &mut self,
+        krate: &Path,
+        state: &Ident,
+        conditions: &TokenStream,
+        attribute: TokenStream,
+        method: &ImplItemFn,
+    ) -> Result<()> {
         let mut options = Options::parse(attribute, OPTIONS)?;
         options.crate_path = krate.clone();
         let sig = &method.sig;
@@ -105,24 +123,31 @@ impl Written {
         let skipped = usize::from(!matches!(receiver, Receiver::None));
         let arguments = signature::arguments(sig.inputs.iter().skip(skipped), activity::WHAT)?;
 
-        let (ok, checked) = (signature::ok(&output, krate), arguments.checked(krate));
-        let (attrs, vis, ident) = (&method.attrs, &method.vis, &sig.ident);
+        let ok = signature::ok(&output, krate);
+        let checked = arguments.checked(krate, &ok);
+        let (attrs, vis, ident) = (attributes::outside(&method.attrs), &method.vis, &sig.ident);
         let name = options.name.as_ref().map_or_else(|| ident.to_string(), |name| name.value());
         let hidden = format_ident!("__activity_{ident}");
-        let definition = format_ident!("__{state}_{ident}");
+        // As visible as the method. That it is one of the state keeps it from being more visible than the state.
+        let definition_name = format_ident!("__{state}_{ident}");
+        let definition = quote!(#definition_name<#state>);
         let declared = options.build(quote!(#krate::activity::Options));
-        let (args, tuple) = (arguments.tuple_type(), arguments.tuple());
+        let (args, tuple) = (arguments.tuple_type(ident), arguments.tuple(ident));
         let (parameters, passed) = (arguments.parameters(), arguments.passed());
+        // An argument may have this name too.
+        let on = Ident::new("state", Span::mixed_site());
         let (state_type, call) = match receiver {
-            Receiver::Shared => (quote!(#state), quote!(#state::#hidden(&state, #passed))),
-            Receiver::Counted => (quote!(#state), quote!(#state::#hidden(state, #passed))),
+            Receiver::Shared => (quote!(#state), quote!(#state::#hidden(&#on, #passed))),
+            Receiver::Counted => (quote!(#state), quote!(#state::#hidden(#on, #passed))),
             Receiver::None => (quote!(()), quote!(#state::#hidden(#passed))),
         };
         let body = match blocking {
-            true => quote!(#krate::private::blocking(move || { let _ = &state; #call })),
-            false => quote!(#krate::private::activity(async move { let _ = &state; #call.await })),
+            true => quote_spanned!(output.span()=> #krate::private::blocking(move || { let _ = &#on; #call })),
+            false => {
+                quote_spanned!(output.span()=> #krate::private::activity(async move { let _ = &#on; #call.await }))
+            }
         };
-        let on = match receiver {
+        let registered_on = match receiver {
             Receiver::None => quote!(#krate::private::Arc::new(())),
             _ => quote!(state.clone()),
         };
@@ -134,14 +159,17 @@ impl Written {
                 #krate::activity::Call::new(#tuple)
             }
         });
-        // Private, since the state may be: a public definition could not name it. Nobody has to name the definition.
+        let returned = signature::returned(&output);
         self.definitions.push(quote! {
+            #conditions
             #[doc(hidden)]
             #[allow(non_camel_case_types)]
-            struct #definition {}
+            #vis struct #definition_name<S>(::core::marker::PhantomData<fn() -> S>);
 
-            #checked
+            #conditions
+            const _: fn() = || { #checked };
 
+            #conditions
             impl #krate::activity::Definition for #definition {
                 const NAME: &'static str = #name;
                 type State = #state_type;
@@ -155,14 +183,14 @@ impl Written {
                 }
 
                 fn run(
-                    state: #krate::private::Arc<Self::State>,
+                    #on: #krate::private::Arc<Self::State>,
                     #tuple: Self::Args,
-                ) -> #krate::private::BoxFuture<'static, #krate::Result<Self::Output>> {
+                ) -> #krate::private::BoxFuture<'static, #krate::Result<#returned>> {
                     #body
                 }
             }
         });
-        self.registrations.push(quote!(registrar.add::<#definition>(#on);));
+        self.registrations.push(quote!(registrar.add::<#definition>(#registered_on);));
         Ok(())
     }
 }

@@ -4,9 +4,9 @@ use crate::function::Function;
 use crate::options::{Options, Shape};
 use crate::signature;
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Error, ItemFn, Result, Signature};
+use syn::{Error, Item, Result, Signature};
 
 pub const OPTIONS: &[(&str, Shape)] = &[
     ("start_to_close_timeout", Shape::Duration),
@@ -31,23 +31,31 @@ pub const WHAT: &str = "an activity";
 
 pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> {
     let options = Options::parse(attribute, OPTIONS)?;
-    let function: ItemFn = syn::parse2(item)?;
+    let function = match syn::parse2(item)? {
+        Item::Fn(function) => function,
+        other => {
+            let message =
+                "#[activity] goes on a function; for the methods of an `impl`, #[activities] goes on the `impl`";
+            return Err(Error::new_spanned(other, message));
+        }
+    };
     let checked = Function::check(&function, &options, WHAT)?;
     let blocking = options.has("blocking");
     check_asyncness(&function.sig, blocking)?;
-    let Function { krate, arguments, hidden, .. } = &checked;
-    let (tuple, passed, original) = (arguments.tuple(), arguments.passed(), checked.original());
+    let Function { krate, arguments, hidden, output, .. } = &checked;
+    let (tuple, passed, original) = (arguments.tuple(&function.sig.ident), arguments.passed(), checked.original());
     let run = match blocking {
-        true => quote!(#krate::private::blocking(move || #hidden(#passed))),
-        false => quote!(#krate::private::activity(#hidden(#passed))),
+        true => quote_spanned!(output.span()=> #krate::private::blocking(move || #hidden(#passed))),
+        false => quote_spanned!(output.span()=> #krate::private::activity(#hidden(#passed))),
     };
+    let returned = signature::returned(output);
     let own = quote! {
         const BLOCKING: bool = #blocking;
 
         fn run(
             _: #krate::private::Arc<()>,
             #tuple: Self::Args,
-        ) -> #krate::private::BoxFuture<'static, #krate::Result<Self::Output>> {
+        ) -> #krate::private::BoxFuture<'static, #krate::Result<#returned>> {
             #original
             #run
         }

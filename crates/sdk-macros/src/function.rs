@@ -1,6 +1,7 @@
 //! What activities and workflows that are functions have in common: a definition of the function's name, and in the
 //! function's place one that builds its calls.
 
+use crate::attributes;
 use crate::options::Options;
 use crate::signature::{self, Arguments};
 use proc_macro2::TokenStream;
@@ -16,7 +17,7 @@ pub struct Function<'a> {
     pub hidden: Ident,
     function: &'a ItemFn,
     options: &'a Options,
-    output: Type,
+    pub output: Type,
 }
 
 impl<'a> Function<'a> {
@@ -37,8 +38,7 @@ impl<'a> Function<'a> {
     /// The function as it was written, under its hidden name.
     pub fn original(&self) -> TokenStream {
         let mut function = self.function.clone();
-        let lints = ["allow", "expect", "warn", "deny"];
-        function.attrs.retain(|attribute| lints.iter().any(|lint| attribute.path().is_ident(lint)));
+        function.attrs = attributes::inside(&function.attrs, &function.sig.ident);
         function.vis = Visibility::Inherited;
         function.sig.ident = self.hidden.clone();
         quote!(#function)
@@ -51,13 +51,17 @@ impl<'a> Function<'a> {
         let (ident, module) = (&sig.ident, format_ident!("{module}"));
         let name = options.name.as_ref().map_or_else(|| ident.to_string(), |name| name.value());
         let declared = options.build(quote!(#krate::#module::Options));
-        let (ok, checked) = (signature::ok(output, krate), arguments.checked(krate));
-        let (args, tuple, parameters) = (arguments.tuple_type(), arguments.tuple(), arguments.parameters());
+        let ok = signature::ok(output, krate);
+        let checked = arguments.checked(krate, &ok);
+        let (args, tuple, parameters) = (arguments.tuple_type(ident), arguments.tuple(ident), arguments.parameters());
+        let (attrs, conditions) = (attributes::outside(attrs), attributes::conditions(attrs));
         quote! {
+            #conditions
             #[doc(hidden)]
             #[allow(non_camel_case_types)]
             #vis struct #ident {}
 
+            #conditions
             impl #krate::#module::Definition for #ident {
                 const NAME: &'static str = #name;
                 type State = ();
@@ -71,7 +75,8 @@ impl<'a> Function<'a> {
                 #own
             }
 
-            #checked
+            #conditions
+            const _: fn() = || { #checked };
 
             #(#attrs)*
             #vis fn #ident(#parameters) -> #krate::#module::Call<#ident> {

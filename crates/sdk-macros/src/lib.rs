@@ -5,6 +5,7 @@
 
 mod activities;
 mod activity;
+mod attributes;
 mod crate_path;
 mod duration;
 mod function;

@@ -44,13 +44,20 @@ struct OneOption {
 impl Parse for OneOption {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
         use syn::ext::IdentExt;
-        let name = input.call(Ident::parse_any)?;
+        if let Ok(text) = input.fork().parse::<LitStr>() {
+            let message = format!("options are named: write `name = {:?}`", text.value());
+            return Err(Error::new(text.span(), message));
+        }
+        let name: Ident = input.call(Ident::parse_any)?;
         let value = match input.parse::<Option<Token![=]>>()? {
             Some(_) if name == "crate" => {
-                let path: Path = input.parse()?;
+                let wanted =
+                    |error: Error| Error::new(error.span(), "a path, such as `crate = my_contracts::tradewind`");
+                let path: Path = input.parse().map_err(wanted)?;
                 Some(syn::parse_quote!(#path))
             }
             Some(_) => Some(input.parse()?),
+            None if input.peek(Token![:]) => return Err(input.error(format!("write `{name} = ...`"))),
             None => None,
         };
         Ok(OneOption { name, value })

@@ -3,7 +3,7 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote};
 use syn::parse::{Parse, ParseStream};
-use syn::{Error, Expr, Pat, Result, Token};
+use syn::{Error, Expr, Ident, Pat, Result, Token};
 
 struct Branch {
     pattern: Pat,
@@ -21,8 +21,12 @@ impl Parse for Branches {
             input.parse::<Token![=]>()?;
             let future = input.parse()?;
             input.parse::<Token![=>]>()?;
-            let code: Expr = input.parse()?;
-            let needs_comma = !matches!(code, Expr::Block(_));
+            // As in a `match`: a block ends where it ends, whatever the next pattern begins with.
+            let code = Expr::parse_with_earlier_boundary_rule(input)?;
+            let needs_comma = !matches!(
+                code,
+                Expr::Block(_) | Expr::If(_) | Expr::Match(_) | Expr::Loop(_) | Expr::While(_) | Expr::ForLoop(_)
+            );
             branches.push(Branch { pattern, future, code });
             if input.is_empty() {
                 break;
@@ -49,20 +53,23 @@ pub fn expand(branches: TokenStream) -> Result<TokenStream> {
     let expressions = branches.iter().map(|branch| &branch.future);
     let patterns = branches.iter().map(|branch| &branch.pattern);
     let codes = branches.iter().map(|branch| &branch.code);
+    // Neither variables nor types of the code around are hidden by these.
+    let first = Ident::new("first", Span::mixed_site());
+    let enumeration = Ident::new("__Select", Span::mixed_site());
     // The losers are dropped, and so cancelled, before the winner's code runs.
     Ok(quote! {{
         #[allow(non_camel_case_types)]
-        enum First<#(#variants),*> { #(#variants(#variants)),* }
-        let first = {
+        enum #enumeration<#(#variants),*> { #(#variants(#variants)),* }
+        let #first = {
             #(let mut #futures = ::core::pin::pin!(::core::future::IntoFuture::into_future(#expressions));)*
             ::core::future::poll_fn(|context| {
                 #(if let ::core::task::Poll::Ready(ready) = ::core::future::Future::poll(#futures.as_mut(), context) {
-                    return ::core::task::Poll::Ready(First::#variants(ready));
+                    return ::core::task::Poll::Ready(#enumeration::#variants(ready));
                 })*
                 ::core::task::Poll::Pending
             })
             .await
         };
-        match first { #(First::#variants(#patterns) => #codes),* }
+        match #first { #(#enumeration::#variants(#patterns) => #codes),* }
     }})
 }

@@ -1,9 +1,9 @@
 //! What a function must look like so that its calls can be recorded.
 
-use proc_macro2::TokenStream;
-use quote::{format_ident, quote, quote_spanned};
+use proc_macro2::{Span, TokenStream, TokenTree};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Error, FnArg, Ident, Pat, Path, Result, ReturnType, Signature, Type};
+use syn::{Error, FnArg, GenericParam, Ident, Pat, Path, Result, ReturnType, Signature, Type};
 
 /// As many as the SDK's tuples have places.
 const ARGUMENTS_MAX: usize = 8;
@@ -19,16 +19,24 @@ impl Arguments {
         self.names.len()
     }
 
+    /// What the compiler says of all arguments together stands on the only one, or else on the name of what takes them.
+    pub fn span(&self, of: &Ident) -> Span {
+        match &self.types[..] {
+            [only] => only.span(),
+            _ => of.span(),
+        }
+    }
+
     /// The types as the tuple that is recorded.
-    pub fn tuple_type(&self) -> TokenStream {
+    pub fn tuple_type(&self, of: &Ident) -> TokenStream {
         let types = &self.types;
-        quote!((#(#types,)*))
+        quote_spanned!(self.span(of)=> (#(#types,)*))
     }
 
     /// The names as a tuple: a value, and a pattern.
-    pub fn tuple(&self) -> TokenStream {
+    pub fn tuple(&self, of: &Ident) -> TokenStream {
         let names = &self.names;
-        quote!((#(#names,)*))
+        quote_spanned!(self.span(of)=> (#(#names,)*))
     }
 
     /// As the parameters of a function.
@@ -37,10 +45,11 @@ impl Arguments {
         quote!(#(#names: #types),*)
     }
 
-    /// Makes the compiler complain about what cannot be an argument where it stands.
-    pub fn checked(&self, krate: &Path) -> TokenStream {
-        let checks = self.types.iter().map(|of| quote_spanned!(of.span()=> #krate::private::value::<#of>();));
-        quote!(const _: fn() = || { #(#checks)* };)
+    /// Statements that make the compiler complain about what cannot be an argument, or this result, where it stands.
+    pub fn checked(&self, krate: &Path, result: &TokenStream) -> TokenStream {
+        let arguments = self.types.iter().map(|of| quote_spanned!(of.span()=> #krate::private::value::<#of>();));
+        let result = quote_spanned!(result.span()=> #krate::private::value::<#result>(););
+        quote!(#(#arguments)* #result)
     }
 
     /// As what a function is called with.
@@ -52,9 +61,13 @@ impl Arguments {
 
 /// Refuses what has no meaning for something that is called by name, over a wire. `what` is "an activity" and the like.
 pub fn check(signature: &Signature, what: &str) -> Result<()> {
-    if let Some(generic) = signature.generics.params.first() {
-        let message = format!("{what} has one name and so one type: it cannot be generic");
-        return Err(Error::new(generic.span(), message));
+    match signature.generics.params.first() {
+        Some(GenericParam::Lifetime(lifetime)) => return Err(Error::new(lifetime.span(), owned(what))),
+        Some(generic) => {
+            let message = format!("{what} has one name and so one type: it cannot be generic");
+            return Err(Error::new(generic.span(), message));
+        }
+        None => {}
     }
     if let Some(unsafety) = &signature.unsafety {
         return Err(Error::new(unsafety.span(), format!("{what} cannot be unsafe")));
@@ -95,6 +108,20 @@ pub fn ok(output: &Type, krate: &Path) -> TokenStream {
     quote_spanned!(output.span()=> <#output as #krate::error::Fallible>::Ok)
 }
 
+/// The same, where it has been given its name.
+pub fn returned(output: &Type) -> TokenStream {
+    quote_spanned!(output.span()=> Self::Output)
+}
+
+/// Code that stands at this place for the compiler's complaints, and means what it meant.
+pub fn at(span: Span, tokens: impl ToTokens) -> TokenStream {
+    let moved = tokens.into_token_stream().into_iter().map(|mut token| {
+        token.set_span(span.resolved_at(token.span()));
+        token
+    });
+    moved.collect()
+}
+
 /// The arguments without a receiver.
 pub fn arguments<'a>(inputs: impl Iterator<Item = &'a FnArg>, what: &str) -> Result<Arguments> {
     let mut arguments = Arguments { names: Vec::new(), types: Vec::new() };
@@ -107,17 +134,16 @@ pub fn arguments<'a>(inputs: impl Iterator<Item = &'a FnArg>, what: &str) -> Res
             }
         };
         match &*typed.ty {
-            Type::Reference(reference) => {
-                let message = format!(
-                    "arguments of {what} are recorded, so they own their data: use an owned type (`String`, not `&str`)"
-                );
-                return Err(Error::new_spanned(reference, message));
-            }
+            Type::Reference(reference) => return Err(Error::new_spanned(reference, owned(what))),
             Type::ImplTrait(generic) => {
                 let message = format!("arguments of {what} are recorded: name their type");
                 return Err(Error::new_spanned(generic, message));
             }
-            _ => {}
+            nested => {
+                if let Some(borrowed) = borrowed(nested.to_token_stream()) {
+                    return Err(Error::new(borrowed, owned(what)));
+                }
+            }
         }
         if arguments.names.len() == ARGUMENTS_MAX {
             let message = format!("{what} has at most {ARGUMENTS_MAX} arguments: put them into a struct");
@@ -130,4 +156,30 @@ pub fn arguments<'a>(inputs: impl Iterator<Item = &'a FnArg>, what: &str) -> Res
         arguments.types.push((*typed.ty).clone());
     }
     Ok(arguments)
+}
+
+fn owned(what: &str) -> String {
+    format!("arguments of {what} are recorded, so they own their data: use an owned type (`String`, not `&str`)")
+}
+
+/// Where a type holds a reference, or a lifetime other than `'static`.
+fn borrowed(tokens: TokenStream) -> Option<Span> {
+    let mut tokens = tokens.into_iter().peekable();
+    while let Some(token) = tokens.next() {
+        match token {
+            TokenTree::Group(group) => {
+                if let Some(found) = borrowed(group.stream()) {
+                    return Some(found);
+                }
+            }
+            TokenTree::Punct(punct) if punct.as_char() == '&' => return Some(punct.span()),
+            TokenTree::Punct(punct) if punct.as_char() == '\'' => match tokens.peek() {
+                Some(TokenTree::Ident(name)) if name == "static" => {}
+                Some(name) => return Some(name.span()),
+                None => {}
+            },
+            _ => {}
+        }
+    }
+    None
 }

@@ -5,7 +5,8 @@ use crate::options::{Options, Shape};
 use crate::signature;
 use crate::workflow_impl;
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
 use syn::{Error, Item, ItemFn, Result};
 
 pub const OPTIONS: &[(&str, Shape)] = &[
@@ -35,17 +36,19 @@ fn of_function(attribute: TokenStream, function: ItemFn) -> Result<TokenStream> 
     let options = Options::parse(attribute, OPTIONS)?;
     let checked = Function::check(&function, &options, WHAT)?;
     signature::check_async(&function.sig, "a workflow is `async`")?;
-    let Function { krate, arguments, hidden, .. } = &checked;
-    let (tuple, passed, original) = (arguments.tuple(), arguments.passed(), checked.original());
+    let Function { krate, arguments, hidden, output, .. } = &checked;
+    let (tuple, passed, original) = (arguments.tuple(&function.sig.ident), arguments.passed(), checked.original());
+    let run = quote_spanned!(output.span()=> #krate::private::workflow(#hidden(#passed)));
+    let returned = signature::returned(output);
     let own = quote! {
         fn init(_: ::core::option::Option<Self::Args>) {}
 
         fn run(
             _: #krate::workflow::This<Self>,
             #tuple: Self::Args,
-        ) -> #krate::private::LocalBoxFuture<'static, #krate::Result<Self::Output>> {
+        ) -> #krate::private::LocalBoxFuture<'static, #krate::Result<#returned>> {
             #original
-            #krate::private::workflow(#hidden(#passed))
+            #run
         }
     };
     Ok(checked.write("workflow", own))

@@ -6,13 +6,14 @@
 mod handlers;
 mod method;
 
-use self::handlers::Written;
+use self::handlers::{Written, this_name};
 use self::method::{Marked, Role, no_options, only, shared_self, split, this_and_rest};
+use crate::attributes;
 use crate::options::Options;
 use crate::signature::{self, Arguments};
 use crate::workflow::OPTIONS;
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
+use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Error, FnArg, Ident, ImplItemFn, ItemImpl, Path, Result, ReturnType, Type};
 
@@ -25,6 +26,7 @@ pub fn expand(attribute: TokenStream, item: ItemImpl) -> Result<TokenStream> {
         return Err(Error::new(generic.span(), "a workflow has one name and so one type: it cannot be generic"));
     }
     let state = type_name(&item.self_ty)?;
+    let (attrs, conditions) = (&item.attrs, attributes::conditions(&item.attrs));
     let (marked, others) = split(item.items)?;
     let krate = options.crate_path.clone();
 
@@ -32,7 +34,7 @@ pub fn expand(attribute: TokenStream, item: ItemImpl) -> Result<TokenStream> {
         Error::new(state.span(), "a workflow needs a method marked #[entrypoint]: the code that runs from its start")
     })?;
     let entrypoint = self::entrypoint(&krate, &state, entrypoint)?;
-    let init = init(only(&marked, Role::Init)?, &state)?;
+    let init = init(only(&marked, Role::Init)?, &state, &entrypoint)?;
     let validators = validators(&marked)?;
 
     let mut written = Written::default();
@@ -47,15 +49,30 @@ pub fn expand(attribute: TokenStream, item: ItemImpl) -> Result<TokenStream> {
 
     let name = options.name.as_ref().map_or_else(|| state.to_string(), |name| name.value());
     let declared = options.build(quote!(#krate::workflow::Options));
-    let Entrypoint { original, hidden, constructor, arguments, output, this } = entrypoint;
-    let (args, tuple, passed) = (arguments.tuple_type(), arguments.tuple(), arguments.passed());
-    let (ok, checked) = (signature::ok(&output, &krate), arguments.checked(&krate));
-    let this = this.then(|| quote!(this,));
+    let Entrypoint { ident, original, hidden, constructor, arguments, output, this } = entrypoint;
+    let (args, tuple, passed) = (arguments.tuple_type(&ident), arguments.tuple(&ident), arguments.passed());
+    let ok = signature::ok(&output, &krate);
+    let checked = arguments.checked(&krate, &ok);
+    let returned = signature::returned(&output);
+    let given = this_name();
+    let this = this.then(|| quote!(#given,));
+    let run = quote_spanned!(output.span()=> #krate::private::workflow(Self::#hidden(#this #passed)));
     let Init { takes_args, make, original: init_method } = init;
     let kept = marked.iter().filter(|one| one.role == Role::Validator).map(|one| &one.method);
-    let Written { originals, constructors, signals, queries, updates, signal_arms, query_arms, update_arms, .. } =
-        written;
+    let Written {
+        originals,
+        constructors,
+        signals,
+        queries,
+        updates,
+        signal_arms,
+        query_arms,
+        update_arms,
+        checks,
+        ..
+    } = written;
     Ok(quote! {
+        #(#attrs)*
         impl #state {
             #(#others)*
             #(#kept)*
@@ -64,14 +81,14 @@ pub fn expand(attribute: TokenStream, item: ItemImpl) -> Result<TokenStream> {
             #(#constructors)*
         }
 
+        #(#attrs)*
         #[doc(hidden)]
         impl #state {
             #original
             #(#originals)*
         }
 
-        #checked
-
+        #conditions
         impl #krate::workflow::Definition for #state {
             const NAME: &'static str = #name;
             type State = Self;
@@ -79,6 +96,7 @@ pub fn expand(attribute: TokenStream, item: ItemImpl) -> Result<TokenStream> {
             type Output = #ok;
 
             fn options() -> #krate::workflow::Options {
+                let _ = || { #checked #(#checks)* };
                 #declared
             }
 
@@ -89,10 +107,10 @@ pub fn expand(attribute: TokenStream, item: ItemImpl) -> Result<TokenStream> {
             }
 
             fn run(
-                this: #krate::workflow::This<Self>,
+                #given: #krate::workflow::This<Self>,
                 #tuple: Self::Args,
-            ) -> #krate::private::LocalBoxFuture<'static, #krate::Result<Self::Output>> {
-                #krate::private::workflow(Self::#hidden(#this #passed))
+            ) -> #krate::private::LocalBoxFuture<'static, #krate::Result<#returned>> {
+                #run
             }
 
             const MESSAGES: #krate::workflow::Messages = #krate::workflow::Messages {
@@ -147,6 +165,7 @@ pub fn type_name(of: &Type) -> Result<Ident> {
 
 /// The entrypoint, and what is written for it.
 struct Entrypoint {
+    ident: Ident,
     original: TokenStream,
     hidden: Ident,
     constructor: TokenStream,
@@ -159,21 +178,22 @@ struct Entrypoint {
 fn entrypoint(krate: &Path, state: &Ident, marked: &Marked) -> Result<Entrypoint> {
     no_options(marked)?;
     let ImplItemFn { attrs, vis, sig, .. } = &marked.method;
+    let attrs = attributes::outside(attrs);
     signature::check(sig, "a workflow")?;
     signature::check_async(sig, "the entrypoint is `async`")?;
     let output = signature::output(sig, "the entrypoint")?;
     let (this, inputs) = this_and_rest(sig.inputs.iter().collect())?;
     let arguments = signature::arguments(inputs.into_iter(), "the entrypoint")?;
-    let ident = &sig.ident;
+    let ident = sig.ident.clone();
     let hidden = format_ident!("__entrypoint_{ident}");
-    let (parameters, tuple) = (arguments.parameters(), arguments.tuple());
+    let (parameters, tuple) = (arguments.parameters(), arguments.tuple(&ident));
     let constructor = quote! {
         #(#attrs)*
         #vis fn #ident(#parameters) -> #krate::workflow::Call<#state> {
             #krate::workflow::Call::new(#tuple)
         }
     };
-    Ok(Entrypoint { original: renamed(&marked.method, &hidden), hidden, constructor, arguments, output, this })
+    Ok(Entrypoint { ident, original: renamed(&marked.method, &hidden), hidden, constructor, arguments, output, this })
 }
 
 /// How the state begins.
@@ -183,9 +203,9 @@ struct Init<'a> {
     original: Option<&'a ImplItemFn>,
 }
 
-fn init<'a>(marked: Option<&'a Marked>, state: &Ident) -> Result<Init<'a>> {
+fn init<'a>(marked: Option<&'a Marked>, state: &Ident, entrypoint: &Entrypoint) -> Result<Init<'a>> {
     let Some(marked) = marked else {
-        let default = quote::quote_spanned!(state.span()=> <Self as ::core::default::Default>::default());
+        let default = quote_spanned!(state.span()=> <Self as ::core::default::Default>::default());
         return Ok(Init { takes_args: false, make: quote!({ let _ = args; #default }), original: None });
     };
     let sig = &marked.method.sig;
@@ -208,7 +228,12 @@ fn init<'a>(marked: Option<&'a Marked>, state: &Ident) -> Result<Init<'a>> {
         });
     }
     let arguments = signature::arguments(sig.inputs.iter(), "#[init]")?;
-    let (tuple, passed) = (arguments.tuple(), arguments.passed());
+    if arguments.len() != entrypoint.arguments.len() {
+        let message =
+            format!("#[init] takes what the entrypoint takes, {} argument(s), or nothing", entrypoint.arguments.len());
+        return Err(Error::new(ident.span(), message));
+    }
+    let (tuple, passed) = (arguments.tuple(ident), arguments.passed());
     let make = quote! {
         let #tuple = args.expect("they were asked for");
         Self::#ident(#passed)
@@ -240,8 +265,7 @@ fn validators(marked: &[Marked]) -> Result<Vec<(Ident, &ImplItemFn)>> {
 /// A method under another name, for the code that calls it.
 pub fn renamed(method: &ImplItemFn, name: &Ident) -> TokenStream {
     let mut method = method.clone();
-    let keep = ["allow", "expect", "warn", "deny"];
-    method.attrs.retain(|attribute| keep.iter().any(|lint| attribute.path().is_ident(lint)));
+    method.attrs = attributes::inside(&method.attrs, &method.sig.ident);
     method.vis = syn::Visibility::Inherited;
     method.sig.ident = name.clone();
     quote!(#method)

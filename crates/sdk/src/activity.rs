@@ -66,3 +66,18 @@ pub trait Definition: Send + Sync + Sized + 'static {
     /// Runs it, here.
     fn run(state: Arc<Self::State>, args: Self::Args) -> BoxFuture<'static, Result<Self::Output>>;
 }
+
+/// The state of an activity that shares none: of a function, or of a method without `self`.
+#[diagnostic::on_unimplemented(
+    message = "this activity is a method of `{Self}`",
+    label = "without the state that it is called on",
+    note = "register the state, and with it all its activities: `.activities(state)`"
+)]
+pub trait NoState: Sized {
+    #[doc(hidden)]
+    fn new() -> Self;
+}
+
+impl NoState for () {
+    fn new() {}
+}

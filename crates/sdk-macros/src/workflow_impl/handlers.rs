@@ -2,16 +2,18 @@
 //!
 //! Invariants
 //! - A handler that may change the state over time takes `this`; one that holds `self` is not `async`.
-//! - No handler's name begins with two underscores, which belong to the platform.
+//! - No handler's name begins with two underscores, which belong to the platform, and no two of a kind have the same.
 
 use super::method::{Marked, Role, mutable_self, shared_self, this_and_rest};
 use super::renamed;
+use crate::attributes;
 use crate::options::Options;
 use crate::signature::{self, Arguments};
-use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
+use proc_macro2::{Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use std::collections::BTreeSet;
 use syn::spanned::Spanned;
-use syn::{Error, Ident, ImplItemFn, Path, Result, ReturnType, Type};
+use syn::{Error, FnArg, Ident, ImplItemFn, Path, Result, ReturnType, Type};
 
 /// What is written for the handlers.
 #[derive(Default)]
@@ -25,6 +27,10 @@ pub(super) struct Written {
     pub(super) signal_arms: Vec<TokenStream>,
     pub(super) query_arms: Vec<TokenStream>,
     pub(super) update_arms: Vec<TokenStream>,
+    /// That arguments and answers can travel.
+    pub(super) checks: Vec<TokenStream>,
+    /// What is taken, by kind.
+    names: BTreeSet<(&'static str, String)>,
 }
 
 impl Written {
@@ -74,11 +80,18 @@ impl Written {
         let hidden = format_ident!("__handler_{}", sig.ident);
         self.originals.push(renamed(method, &hidden));
 
-        let (args, tuple, passed) = (arguments.tuple_type(), arguments.tuple(), arguments.passed());
+        let (attrs, vis, ident) = (attributes::outside(&method.attrs), &method.vis, &sig.ident);
+        if !self.names.insert((what, name.clone())) {
+            return Err(Error::new(ident.span(), format!("there is {what} named `{name}` already")));
+        }
+        let (args, tuple, passed) = (arguments.tuple_type(ident), arguments.tuple(ident), arguments.passed());
         let parameters = arguments.parameters();
-        let (attrs, vis, ident) = (&method.attrs, &method.vis, &sig.ident);
-        let (answer, fallible) = answer(&sig.output);
-        let this_arg = this.then(|| quote!(this,));
+        let (answer, fallible) = answer(&sig.output, krate);
+        self.checks.push(arguments.checked(krate, &answer));
+        let (this_name, state_name) = (this_name(), state_name());
+        let this_arg = this.then(|| quote!(#this_name,));
+        let handler = arguments.span(ident);
+        let sdk = signature::at(handler, quote!(#krate::workflow));
         let body = |call: TokenStream| match fallible {
             true => call,
             false => quote!(#krate::workflow::infallible(#call)),
@@ -91,20 +104,32 @@ impl Written {
                 self.signals.push(name.clone());
                 let arm = match &sig.asyncness {
                     None => {
-                        quote!(SignalHandler::now(received, |state: &mut Self, #tuple: #args| state.#hidden(#passed)))
+                        quote_spanned! {handler=>
+                            #sdk::SignalHandler::now(received, |#state_name: &mut Self, #tuple: #args| {
+                                #state_name.#hidden(#passed)
+                            })
+                        }
                     }
                     Some(_) => {
-                        quote!(SignalHandler::over_time(received, |this, #tuple: #args| Self::#hidden(#this_arg #passed)))
+                        quote_spanned! {handler=>
+                            #sdk::SignalHandler::over_time(received, |#this_name, #tuple: #args| {
+                                Self::#hidden(#this_arg #passed)
+                            })
+                        }
                     }
                 };
                 (quote!(Signal<#state>), arm)
             }
             Role::Query => {
                 self.queries.push(name.clone());
-                let body = body(quote!(state.#hidden(#passed)));
+                let body = body(quote!(#state_name.#hidden(#passed)));
+                let answered = answer.span();
+                let sdk = signature::at(answered, quote!(#krate::workflow));
                 (
                     quote!(Query<#state, #answer>),
-                    quote!(QueryHandler::new(received, |state: &Self, #tuple: #args| #body)),
+                    quote_spanned! {answered=>
+                        #sdk::QueryHandler::new(received, |#state_name: &Self, #tuple: #args| #body)
+                    },
                 )
             }
             _ => {
@@ -117,12 +142,18 @@ impl Written {
                 };
                 let arm = match &sig.asyncness {
                     None => {
-                        let body = body(quote!(state.#hidden(#passed)));
-                        quote!(UpdateHandler::now(received, #check, |state: &mut Self, #tuple: #args| #body))
+                        let body = body(quote!(#state_name.#hidden(#passed)));
+                        quote_spanned! {handler=>
+                            #sdk::UpdateHandler::now(received, #check, |#state_name: &mut Self, #tuple: #args| #body)
+                        }
                     }
                     Some(_) => {
                         let body = body(quote!(Self::#hidden(#this_arg #passed).await));
-                        quote!(UpdateHandler::over_time(received, #check, |this, #tuple: #args| async move { #body }))
+                        quote_spanned! {handler=>
+                            #sdk::UpdateHandler::over_time(received, #check, |#this_name, #tuple: #args| async move {
+                                #body
+                            })
+                        }
                     }
                 };
                 (quote!(Update<#state, #answer>), arm)
@@ -135,7 +166,7 @@ impl Written {
                 #krate::workflow::#constructor::new(#name, #tuple)
             }
         });
-        let arm = quote!(#name => ::core::option::Option::Some(#krate::workflow::#arm),);
+        let arm = quote!(#name => ::core::option::Option::Some(#arm),);
         match role {
             Role::Signal => self.signal_arms.push(arm),
             Role::Query => self.query_arms.push(arm),
@@ -143,6 +174,16 @@ impl Written {
         }
         Ok(())
     }
+}
+
+/// What the run is called where arguments of any name are at hand.
+pub(super) fn this_name() -> Ident {
+    Ident::new("this", Span::mixed_site())
+}
+
+/// What the state is called there.
+fn state_name() -> Ident {
+    Ident::new("state", Span::mixed_site())
 }
 
 /// `Signal` of `Signal<Order>`.
@@ -164,18 +205,30 @@ fn check(
         let message = format!("it takes references to the update's {} argument(s), not {given}", arguments.len());
         return Err(Error::new(ident.span(), message));
     }
-    let passed = arguments.passed();
-    Ok(quote!(|state: &Self, #tuple: &#args| #krate::error::Fallible::into_result(state.#ident(#passed))))
+    for input in validator.sig.inputs.iter().skip(1) {
+        let FnArg::Typed(typed) = input else { continue };
+        if !matches!(&*typed.ty, Type::Reference(_)) {
+            let message = "a validator only looks at the update's arguments: take a reference";
+            return Err(Error::new_spanned(&typed.ty, message));
+        }
+    }
+    let (passed, state) = (arguments.passed(), state_name());
+    let verdict = match &validator.sig.output {
+        ReturnType::Type(_, output) => output.span(),
+        ReturnType::Default => ident.span(),
+    };
+    let into_result = signature::at(verdict, quote!(#krate::error::Fallible::into_result));
+    let call = quote_spanned!(verdict=> #into_result(#state.#ident(#passed)));
+    Ok(quote_spanned!(verdict=> |#state: &Self, #tuple: &#args| #call))
 }
 
 /// What the caller gets, and whether the method may fail.
-fn answer(output: &ReturnType) -> (TokenStream, bool) {
+fn answer(output: &ReturnType, krate: &Path) -> (TokenStream, bool) {
     match output {
         ReturnType::Default => (quote!(()), false),
         ReturnType::Type(_, output) => match &**output {
             Type::Path(path) if path.path.segments.last().is_some_and(|last| last.ident == "Result") => {
-                let krate = crate::crate_path::default();
-                (quote!(<#output as #krate::error::Fallible>::Ok), true)
+                (signature::ok(output, krate), true)
             }
             other => (quote!(#other), false),
         },

@@ -194,6 +194,11 @@ impl<A: Definition> fmt::Debug for Call<A> {
 }
 
 /// A function written under `#[activity]`: what workers register and tests replace.
+#[diagnostic::on_unimplemented(
+    message = "this is no activity",
+    label = "not written under #[activity]",
+    note = "workflows are registered with `.workflow(...)`, and methods of an #[activities] `impl` with `.activities(state)`"
+)]
 pub trait ActivityFn<Marker> {
     /// The activity that it calls.
     type Definition: Definition;

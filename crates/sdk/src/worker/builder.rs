@@ -54,10 +54,10 @@ impl Builder {
     /// Runs this activity: `.activity(charge_card)`.
     pub fn activity<M, F: ActivityFn<M>>(mut self, activity: F) -> Self
     where
-        F::Definition: activity::Definition<State = ()>,
+        <F::Definition as activity::Definition>::State: activity::NoState,
     {
         let _ = activity;
-        self.activities.add::<F::Definition>(Arc::new(()));
+        self.activities.add::<F::Definition>(Arc::new(activity::NoState::new()));
         self
     }
 

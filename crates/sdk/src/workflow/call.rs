@@ -141,6 +141,11 @@ impl<W: Definition> fmt::Debug for Call<W> {
 }
 
 /// A function written under `#[workflow]`: what workers register.
+#[diagnostic::on_unimplemented(
+    message = "this is no workflow",
+    label = "not written under #[workflow]",
+    note = "a workflow with state is named by its entrypoint, as in `Order::run`; activities are registered with `.activity(...)`"
+)]
 pub trait WorkflowFn<Marker> {
     /// The workflow that it calls.
     type Definition: Definition;

@@ -10,6 +10,15 @@ async fn generic<T>(value: u8) -> Result<()> { Ok(()) } //~ T => it cannot be ge
 async fn borrowed(text: &str) -> Result<()> { Ok(()) } //~ &str => use an owned type
 
 #[activity]
+async fn for_a_while<'a>(text: &'a str) -> Result<()> { Ok(()) } //~ 'a => use an owned type
+
+#[activity]
+async fn borrowed_inside(text: Option<&str>) -> Result<()> { Ok(()) } //~ & => use an owned type
+
+#[activity]
+async fn borrowed_perhaps(text: std::borrow::Cow<'_, str>) -> Result<()> { Ok(()) } //~ '_ => use an owned type
+
+#[activity]
 async fn anything(text: impl Into<String>) -> Result<()> { Ok(()) } //~ impl Into<String> => name their type
 
 #[activity]
@@ -71,6 +80,21 @@ async fn no_value() -> Result<()> { Ok(()) }
 
 #[activity(max_attempts = 1, max_attempts = 2)] //~ max_attempts => is set twice
 async fn twice() -> Result<()> { Ok(()) }
+
+#[activity("charge")] //~ "charge" => write `name = "charge"`
+async fn unnamed_option() -> Result<()> { Ok(()) }
+
+#[activity(max_attempts: 3)] //~ : => write `max_attempts = ...`
+async fn colon() -> Result<()> { Ok(()) }
+
+#[activity(crate = "tradewind")] //~ "tradewind" => a path, such as
+async fn crate_as_text() -> Result<()> { Ok(()) }
+
+#[activity]
+impl Mailer {} //~ impl Mailer {} => #[activities] goes on the `impl`
+
+#[activities]
+async fn alone() -> Result<()> { Ok(()) } //~ async fn alone() -> Result<()> { Ok(()) } => a function by itself is #[activity]
 
 #[workflow]
 fn plain_workflow() -> Result<()> { Ok(()) } //~ fn => a workflow is `async`
@@ -179,6 +203,40 @@ impl Early {
     fn new(&self) -> Self { Early } //~ &self => it has no `self` yet
     #[entrypoint]
     async fn run() -> Result<()> { Ok(()) }
+}
+
+struct Unlike;
+
+#[workflow]
+impl Unlike {
+    #[init]
+    fn new(first: u8, second: u8) -> Self { Unlike } //~ new => #[init] takes what the entrypoint takes, 1 argument(s), or nothing
+    #[entrypoint]
+    async fn run(first: u8) -> Result<()> { Ok(()) }
+}
+
+struct Twins;
+
+#[workflow]
+impl Twins {
+    #[entrypoint]
+    async fn run() -> Result<()> { Ok(()) }
+    #[signal]
+    fn told(&mut self) {}
+    #[signal(name = "told")]
+    fn told_again(&mut self) {} //~ told_again => there is a signal named `told` already
+}
+
+struct Takes;
+
+#[workflow]
+impl Takes {
+    #[entrypoint]
+    async fn run() -> Result<()> { Ok(()) }
+    #[update]
+    fn add(&mut self, item: String) {}
+    #[validator(add)]
+    fn may_add(&self, item: String) -> Result<()> { Ok(()) } //~ String => take a reference
 }
 
 fn main() {}

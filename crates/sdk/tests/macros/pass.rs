@@ -155,7 +155,151 @@ impl Everything {
     async fn without_state() {}
 }
 
+/// Names that the expansion uses too, and types that are called like ours.
+mod names {
+    #![deny(missing_docs)]
+
+    use tradewind as sdk;
+
+    /// Not ours.
+    pub type Call = Vec<u8>;
+
+    /// Not ours.
+    #[derive(Debug)]
+    pub struct Error;
+
+    impl std::error::Error for Error {}
+
+    impl std::fmt::Display for Error {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("not ours")
+        }
+    }
+
+    /// Not ours.
+    pub type Result<T> = std::result::Result<T, Error>;
+
+    /// Works on a call.
+    #[sdk::activity]
+    #[must_use]
+    #[deprecated = "for the test"]
+    #[inline]
+    #[expect(unused_mut)]
+    pub async fn work(mut name: Call, args: Option<Call>, received: Vec<String>) -> Result<Call> {
+        drop((args, received));
+        Ok(name)
+    }
+
+    #[sdk::activity]
+    pub(super) async fn by_text(first: String) -> std::result::Result<String, String> {
+        Err(first)
+    }
+
+    #[sdk::activity]
+    #[cfg(any())]
+    async fn is_not_there(what: NoSuchType) -> Result<NoSuchType> {
+        Ok(what)
+    }
+
+    struct Shop {
+        state: String,
+    }
+
+    #[sdk::activities(crate = sdk)]
+    #[allow(unused_parens)]
+    impl Shop {
+        #[activity]
+        async fn moves(&self, state: String, this: u8) -> Result<String> {
+            Ok((format!("{} {state} {this}", self.state)))
+        }
+
+        #[activity(blocking)]
+        fn counts(self: std::sync::Arc<Self>, state: String) -> Result<usize> {
+            Ok((self.state.len() + state.len()))
+        }
+    }
+
+    #[derive(Default)]
+    struct Order {
+        state: String,
+    }
+
+    #[sdk::workflow(crate = sdk)]
+    #[allow(unused_parens)]
+    impl Order {
+        #[entrypoint]
+        async fn run(run: sdk::workflow::This<Self>, state: String, this: u8, args: Call) -> Result<String> {
+            drop((run, this, args));
+            Ok((state))
+        }
+
+        #[signal]
+        fn told(&mut self, state: String, name: u8, received: u8) {
+            self.state = format!("{state}{name}{received}");
+        }
+
+        #[query]
+        fn asked(&self, state: String) -> Result<bool> {
+            Ok(self.state == state)
+        }
+
+        #[update]
+        fn changed(&mut self, state: String) -> Result<()> {
+            self.state = state;
+            Ok(())
+        }
+
+        #[validator(changed)]
+        fn may(&self, state: &str) -> Result<()> {
+            if state.is_empty() { Err(Error) } else { Ok(()) }
+        }
+
+        #[update]
+        async fn slowly(run: sdk::workflow::This<Self>, this: String, state: u8) -> Result<()> {
+            run.write(|order| order.state = format!("{this}{state}"));
+            Ok(())
+        }
+    }
+
+    #[sdk::workflow]
+    async fn races(first: u32) -> sdk::Result<u32> {
+        struct First(u32);
+        let count = sdk::workflow::select! {
+            () = std::future::ready(drop(First(first))) => First(first + 1).0,
+            _ = std::future::pending::<()>() => first,
+        };
+        Ok(count)
+    }
+
+    /// Another module.
+    pub mod elsewhere {
+        /// With activities that others call.
+        pub struct Open;
+
+        #[tradewind::activities]
+        impl Open {
+            /// What others call.
+            #[activity]
+            pub async fn called(&self) -> tradewind::Result<()> {
+                Ok(())
+            }
+        }
+    }
+
+    #[sdk::workflow]
+    async fn calls_elsewhere() -> sdk::Result<()> {
+        elsewhere::Open::called().await
+    }
+
+    pub fn all() {
+        let _ = calls_elsewhere;
+        let _ = (by_text, Shop::moves, Shop::counts, races, Order::run, Order::told, Order::asked);
+        let _ = (Order::changed, Order::slowly);
+    }
+}
+
 fn main() {
+    names::all();
     let _ = (every_option, on_a_thread, itself, with_options, Everything::run);
     let _ = Shared::borrowed(1);
     let _ = (Everything::see("x".into()), Everything::fallible(1), Everything::at_once("a".into(), 1));
