@@ -12,6 +12,7 @@ mod embedded;
 #[cfg(feature = "embedded")]
 mod environment;
 mod failures;
+mod kills;
 mod limits;
 mod macros;
 mod messages;

@@ -54,6 +54,14 @@ impl Test {
         Test { client, queue, address, server: Some((server, directory)) }
     }
 
+    /// Where the server is.
+    pub fn address(&self) -> String {
+        match &self.server {
+            Some((server, _)) => server.grpc_address().to_string(),
+            None => std::env::var("TRADEWIND_TEST_ADDRESS").expect("without a server of its own it has an address"),
+        }
+    }
+
     /// Waits until a task of the run has failed with words that contain these.
     pub async fn failed_task_says<W: workflow::Definition>(&self, handle: &WorkflowHandle<W>, words: &str) {
         let mut said = Vec::new();
