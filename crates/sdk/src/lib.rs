@@ -28,7 +28,7 @@
 //! }
 //! ```
 
-#![warn(missing_docs)]
+#![deny(missing_docs)]
 
 pub mod activity;
 mod ambient;
@@ -70,10 +70,14 @@ pub use replay::{Divergence, Replay, ReplayError, replay};
 /// | `blocking` | | it is async |
 /// | `priority`, `cancellation` | expression | the defaults of [`activity::Options`] |
 /// | `summary` | text | none |
+/// | `crate` | path of this crate | `::tradewind`; for those who know it as a re-export or by another name |
 ///
 /// Durations are text such as `"90s"` or `"1h30m"`, checked as the code is compiled, or expressions of the type
 /// [`Duration`](std::time::Duration). The arguments, at most eight, own their data, and are recorded one by one, as the
 /// official SDKs of other languages do. Each call can [change](activity::Call::with) what is said here.
+///
+/// Other attributes stay with the code, so that `#[tracing::instrument]` watches what the activity does; documentation,
+/// `#[deprecated]` and `#[must_use]` go to the function that is called.
 ///
 /// ```
 /// use tradewind::prelude::*;
@@ -136,8 +140,8 @@ pub use sdk_macros::activities;
 /// | `#[validator(update)]` | what may refuse an update | `&self` and references to the update's arguments |
 ///
 /// Options: `name`, `task_queue`, `execution_timeout`, `run_timeout`, `task_timeout`, `cron_schedule`, `retry_policy`,
-/// `priority`, `parent_close_policy`, `cancellation`, `summary`; see [`workflow::Options`]. Signals, queries and updates
-/// take a `name`.
+/// `priority`, `parent_close_policy`, `cancellation`, `summary`; see [`workflow::Options`]; and `crate`, as for an
+/// [`activity`](macro@activity). Signals, queries and updates take a `name`.
 ///
 /// A workflow that returns an error has failed. One that panics has not: its task is tried again, for the code to be mended.
 ///

@@ -84,6 +84,15 @@ fn run(run_id: &Option<String>) -> String {
 }
 
 impl ClientError {
+    /// What the workflow failed with, or the handler of an update, if that is what happened:
+    /// `error.failure().is_some_and(|failure| failure.is::<CardUnknown>())`.
+    pub fn failure(&self) -> Option<&crate::Error> {
+        match self {
+            ClientError::Failed(failure) | ClientError::UpdateFailed(failure) => Some(failure),
+            _ => None,
+        }
+    }
+
     pub(super) fn connect(target: &str, error: &ClientConnectError) -> ClientError {
         // The outermost message says the least.
         let why = match error {
