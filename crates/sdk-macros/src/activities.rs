@@ -142,9 +142,11 @@ impl Written {
             Receiver::None => (quote!(()), quote!(#state::#hidden(#passed))),
         };
         let body = match blocking {
-            true => quote_spanned!(output.span()=> #krate::private::blocking(move || { let _ = &#on; #call })),
+            true => {
+                quote_spanned!(signature::over(&output)=> #krate::private::blocking(move || { let _ = &#on; #call }))
+            }
             false => {
-                quote_spanned!(output.span()=> #krate::private::activity(async move { let _ = &#on; #call.await }))
+                quote_spanned!(signature::over(&output)=> #krate::private::activity(async move { let _ = &#on; #call.await }))
             }
         };
         let registered_on = match receiver {

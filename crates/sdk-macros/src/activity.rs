@@ -45,8 +45,8 @@ pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> 
     let Function { krate, arguments, hidden, output, .. } = &checked;
     let (tuple, passed, original) = (arguments.tuple(&function.sig.ident), arguments.passed(), checked.original());
     let run = match blocking {
-        true => quote_spanned!(output.span()=> #krate::private::blocking(move || #hidden(#passed))),
-        false => quote_spanned!(output.span()=> #krate::private::activity(#hidden(#passed))),
+        true => quote_spanned!(signature::over(output)=> #krate::private::blocking(move || #hidden(#passed))),
+        false => quote_spanned!(signature::over(output)=> #krate::private::activity(#hidden(#passed))),
     };
     let returned = signature::returned(output);
     let own = quote! {

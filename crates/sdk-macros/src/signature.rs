@@ -22,8 +22,8 @@ impl Arguments {
     /// What the compiler says of all arguments together stands on the only one, or else on the name of what takes them.
     pub fn span(&self, of: &Ident) -> Span {
         match &self.types[..] {
-            [only] => only.span(),
-            _ => of.span(),
+            [only] => over(only),
+            _ => over(of),
         }
     }
 
@@ -47,8 +47,8 @@ impl Arguments {
 
     /// Statements that make the compiler complain about what cannot be an argument, or this result, where it stands.
     pub fn checked(&self, krate: &Path, result: &TokenStream) -> TokenStream {
-        let arguments = self.types.iter().map(|of| quote_spanned!(of.span()=> #krate::private::value::<#of>();));
-        let result = quote_spanned!(result.span()=> #krate::private::value::<#result>(););
+        let arguments = self.types.iter().map(|of| quote_spanned!(over(of)=> #krate::private::value::<#of>();));
+        let result = quote_spanned!(over(result)=> #krate::private::value::<#result>(););
         quote!(#(#arguments)* #result)
     }
 
@@ -110,7 +110,13 @@ pub fn ok(output: &Type, krate: &Path) -> TokenStream {
 
 /// The same, where it has been given its name.
 pub fn returned(output: &Type) -> TokenStream {
-    quote_spanned!(output.span()=> Self::Output)
+    quote_spanned!(over(output)=> Self::Output)
+}
+
+/// Where this stands, for what is written because of it: the compiler complains there, and its lints know that nobody wrote
+/// it by hand.
+pub fn over(what: &impl Spanned) -> Span {
+    Span::call_site().located_at(what.span())
 }
 
 /// Code that stands at this place for the compiler's complaints, and means what it meant.

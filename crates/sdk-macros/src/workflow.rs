@@ -6,7 +6,6 @@ use crate::signature;
 use crate::workflow_impl;
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
-use syn::spanned::Spanned;
 use syn::{Error, Item, ItemFn, Result};
 
 pub const OPTIONS: &[(&str, Shape)] = &[
@@ -38,7 +37,7 @@ fn of_function(attribute: TokenStream, function: ItemFn) -> Result<TokenStream> 
     signature::check_async(&function.sig, "a workflow is `async`")?;
     let Function { krate, arguments, hidden, output, .. } = &checked;
     let (tuple, passed, original) = (arguments.tuple(&function.sig.ident), arguments.passed(), checked.original());
-    let run = quote_spanned!(output.span()=> #krate::private::workflow(#hidden(#passed)));
+    let run = quote_spanned!(signature::over(output)=> #krate::private::workflow(#hidden(#passed)));
     let returned = signature::returned(output);
     let own = quote! {
         fn init(_: ::core::option::Option<Self::Args>) {}

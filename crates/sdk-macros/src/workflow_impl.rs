@@ -56,7 +56,7 @@ pub fn expand(attribute: TokenStream, item: ItemImpl) -> Result<TokenStream> {
     let returned = signature::returned(&output);
     let given = this_name();
     let this = this.then(|| quote!(#given,));
-    let run = quote_spanned!(output.span()=> #krate::private::workflow(Self::#hidden(#this #passed)));
+    let run = quote_spanned!(signature::over(&output)=> #krate::private::workflow(Self::#hidden(#this #passed)));
     let Init { takes_args, make, original: init_method } = init;
     let kept = marked.iter().filter(|one| one.role == Role::Validator).map(|one| &one.method);
     let Written {

@@ -123,7 +123,7 @@ impl Written {
             Role::Query => {
                 self.queries.push(name.clone());
                 let body = body(quote!(#state_name.#hidden(#passed)));
-                let answered = answer.span();
+                let answered = signature::over(&answer);
                 let sdk = signature::at(answered, quote!(#krate::workflow));
                 (
                     quote!(Query<#state, #answer>),
@@ -214,8 +214,8 @@ fn check(
     }
     let (passed, state) = (arguments.passed(), state_name());
     let verdict = match &validator.sig.output {
-        ReturnType::Type(_, output) => output.span(),
-        ReturnType::Default => ident.span(),
+        ReturnType::Type(_, output) => signature::over(output),
+        ReturnType::Default => signature::over(ident),
     };
     let into_result = signature::at(verdict, quote!(#krate::error::Fallible::into_result));
     let call = quote_spanned!(verdict=> #into_result(#state.#ident(#passed)));
