@@ -39,6 +39,17 @@ async fn shape_in_numbers() -> Result<u32> {
     unreachable!("no worker runs this one")
 }
 
+#[activity(name = "measure")]
+async fn measure_a_number(size: u32) -> Result<u32> {
+    Ok(size)
+}
+
+/// What a caller in another program may think that it takes.
+#[activity(name = "measure", max_attempts = 1)]
+async fn measure_words(_size: String) -> Result<u32> {
+    unreachable!("no worker runs this one")
+}
+
 #[workflow]
 async fn wait(_how: String) -> Result<()> {
     workflow::sleep(HOUR).await
@@ -96,6 +107,7 @@ async fn meet(how: &str) -> Result<()> {
             workflow::external::<Mailbox>("nobody is here").signal(Mailbox::put("hello".into())).await
         }
         "cancellation of nobody" => workflow::external::<Mailbox>("nobody is here").cancel("enough").await,
+        "not what it takes" => measure_words("large".into()).await.map(drop),
         "not what it says" => shape_in_numbers().await.map(drop),
         other => panic!("{other:?} is not a way to fail"),
     }
@@ -161,6 +173,7 @@ async fn every_kind_is_told_apart_by_the_workflow_and_by_its_caller() {
         ("slow in all", Kind::TimedOut(Timeout::ScheduleToClose)),
         ("silent", Kind::TimedOut(Timeout::Heartbeat)),
         ("stopped", Kind::Cancelled),
+        ("not what it takes", Kind::Application),
         ("child refuses", Kind::Application),
         ("child late", Kind::TimedOut(Timeout::StartToClose)),
         ("child terminated", Kind::Terminated),
@@ -197,13 +210,17 @@ async fn a_value_of_another_shape_is_told_apart_and_fails_the_task_alone() {
     let run = test.client.start(pass_on("not what it says".into())).await.unwrap();
     test.failed_task_says(&run, "invalid type: string \"round\"").await;
     run.terminate("over").await.unwrap();
+
+    let told = test.client.start(tell("returned".into())).await.unwrap();
+    let misread = test.client.untyped_handle(told.id()).result::<u32>().await.unwrap_err();
+    assert!(matches!(misread, ClientError::Payload(_)), "{misread:?}");
     worker.stop().await;
     test.stop().await;
 }
 
 fn worker(test: &Test) -> crate::support::RunningWorker {
     test.worker(|worker| {
-        let worker = worker.activity(linger).activity(refuse).activity(shape_in_words);
+        let worker = worker.activity(linger).activity(refuse).activity(shape_in_words).activity(measure_a_number);
         worker.workflow(wait).workflow(refused).workflow(tell).workflow(pass_on)
     })
 }
