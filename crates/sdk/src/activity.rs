@@ -34,6 +34,7 @@ pub use context::{
     is_cancelled, is_worker_stopping, keep_alive, worker_stopping,
 };
 pub use options::{Cancellation, DEFAULT_START_TO_CLOSE, Options};
+pub(crate) use registrar::Registered;
 pub use registrar::{Activities, Registrar};
 
 pub(crate) use call::limited_queue;

@@ -12,7 +12,7 @@ pub use error::WorkerError;
 
 use crate::activity::Pool;
 use crate::client::Client;
-use crate::workflow::{Patience, Watchdog};
+use crate::workflow::{Patience, Watchdog, locals};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -36,6 +36,8 @@ pub struct Worker {
     /// One for the queue, and one for each activity with a queue of its own.
     parts: Vec<temporalio_sdk::Worker>,
     pool: Arc<Pool>,
+    /// The activities that it runs, by name.
+    registered: locals::Registered,
     /// How long activities may go on after the signal to stop.
     grace: Duration,
     /// How long workflow code may hold its thread before it is named.
@@ -81,7 +83,7 @@ impl Worker {
             stopping: self.pool.stopping().clone(),
             dropped: self.pool.gone().clone(),
         };
-        let run = |part| on_a_thread(part, self.patience.clone(), stop.dropped.clone());
+        let run = |part| on_a_thread(part, self.registered.clone(), self.patience.clone(), stop.dropped.clone());
         let mut running: FuturesUnordered<_> = self.parts.into_iter().map(run).collect();
         let first = tokio::select! {
             ended = running.next() => ended,
@@ -156,6 +158,7 @@ impl Drop for Stop {
 /// Runs an official worker, which stays on one thread, so that the caller's future may move.
 async fn on_a_thread(
     mut worker: temporalio_sdk::Worker,
+    registered: locals::Registered,
     patience: Patience,
     dropped: CancellationToken,
 ) -> Result<(), WorkerError> {
@@ -163,6 +166,7 @@ async fn on_a_thread(
     let (ended, outcome) = oneshot::channel();
     let thread = std::thread::Builder::new().name("workflows".into());
     thread.spawn(move || {
+        locals::set(registered);
         let _watchdog = Watchdog::start(patience)
             .inspect_err(|error| tracing::warn!(%error, "nothing watches for workflow code that blocks"));
         // First whether anybody is there: the runtime whose clock the worker uses may have gone with the future.

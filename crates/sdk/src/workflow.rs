@@ -14,6 +14,7 @@ mod guard;
 mod host;
 mod info;
 mod join;
+pub(crate) mod locals;
 mod message;
 mod operations;
 mod options;

@@ -3,7 +3,7 @@
 use super::{Definition, Options};
 use crate::error::{Error, Result};
 use crate::value;
-use crate::workflow::current;
+use crate::workflow::{current, locals};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, FusedFuture, LocalBoxFuture};
 use send_wrapper::SendWrapper;
@@ -130,6 +130,13 @@ async fn schedule<A: Definition>(
     let args = value::Encode::payloads(&args, &converter, &context)?;
     if options.rate_limit.is_some() && options.task_queue.is_none() {
         options.task_queue = Some(limited_queue(&current.operations().task_queue(), A::NAME));
+    }
+    if options.local
+        && !current.operations().is_replaying()
+        && let Some(why) = locals::missing(A::NAME)
+    {
+        current.operations().fail_task(why);
+        return std::future::pending().await;
     }
     let name = A::NAME.to_owned();
     let outcome = match options.local {

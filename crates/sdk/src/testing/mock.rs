@@ -99,6 +99,11 @@ impl Mocks {
         mock
     }
 
+    /// The activities that are replaced.
+    pub(crate) fn names(&self) -> Vec<&'static str> {
+        self.activities.read().keys().copied().collect()
+    }
+
     /// Puts the replacements in the place of what was registered under their names, or beside it.
     pub(crate) fn register(&self, options: &mut WorkerOptions, means: &Means) {
         for replacement in self.activities.read().values() {

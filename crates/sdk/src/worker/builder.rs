@@ -1,7 +1,7 @@
 //! Describing a worker.
 
 use super::{Worker, WorkerError};
-use crate::activity::{self, Activities, ActivityFn, Means, Pool, PoolOptions, Registrar};
+use crate::activity::{self, Activities, ActivityFn, Means, Pool, PoolOptions, Registered, Registrar};
 use crate::client::Client;
 use crate::telemetry::Metrics;
 use crate::workflow::{self, Patience, WorkflowFn};
@@ -182,9 +182,10 @@ impl Builder {
         for workflow in &self.workflows {
             self.client.remember_queue(workflow.name, &self.queue);
         }
+        let registered = self.activities.iter().map(Registered::name).chain(self.client.mocks().names()).collect();
         let grace = self.options.graceful_shutdown_period.unwrap_or_default();
         let patience = Patience { limit: self.pool.blocked_limit, found: Arc::default() };
-        Ok(Worker { queue: self.queue, parts, pool: means.pool, grace, patience })
+        Ok(Worker { queue: self.queue, parts, pool: means.pool, registered: Arc::new(registered), grace, patience })
     }
 
     fn part(&self, options: WorkerOptions) -> Result<temporalio_sdk::Worker, WorkerError> {

@@ -47,6 +47,31 @@ async fn panics() -> Result<()> {
     panic!("as it is told to");
 }
 
+#[activity]
+async fn nobody_runs() -> Result<()> {
+    Ok(())
+}
+
+#[workflow]
+async fn calls_what_nobody_runs() -> Result<()> {
+    nobody_runs().local().await
+}
+
+#[tokio::test]
+async fn a_local_activity_that_the_worker_lacks_is_named() {
+    let test = Test::start().await;
+    let worker = test.worker(|worker| worker.workflow(calls_what_nobody_runs));
+    let handle = test.client.start(calls_what_nobody_runs()).await.unwrap();
+    test.failed_task_says(&handle, "add `.activity(nobody_runs)`").await;
+    worker.stop().await;
+
+    // A worker that has it takes the run to its end.
+    let worker = test.worker(|worker| worker.workflow(calls_what_nobody_runs).activity(nobody_runs));
+    handle.result().await.unwrap();
+    worker.stop().await;
+    test.stop().await;
+}
+
 #[tokio::test]
 async fn what_is_not_durable_is_named_with_its_replacement() {
     let test = Test::start().await;
