@@ -63,7 +63,7 @@ impl Platform {
     async fn of(settings: Settings, annexes: Vec<Annex>, clock: Clock) -> Platform {
         let server = Server::start_with(settings.clone(), annexes, clock.clone(), Entropy::System).await;
         let server = Some(server.expect("the server starts"));
-        Platform { server, settings, clock, http: reqwest::Client::new(), key: None, workers: Vec::new() }
+        Platform { server, settings, clock, http: http_client(), key: None, workers: Vec::new() }
     }
 
     /// Another process on the same directory; whoever worked for this one is gone.
@@ -196,6 +196,12 @@ fn settings(change: impl FnOnce(&mut Settings)) -> Settings {
 fn on(settings: &mut Settings, directory: &Path) {
     settings.storage.in_memory = false;
     settings.storage.directory = directory.to_owned();
+}
+
+/// Plain HTTP. The client wants a provider of TLS all the same as soon as any package of the workspace has it speak TLS.
+fn http_client() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::new()
 }
 
 pub async fn answered(request: reqwest::RequestBuilder) -> Answer {
