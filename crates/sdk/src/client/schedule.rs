@@ -224,6 +224,10 @@ impl ScheduleHandle {
     }
 
     /// Starts runs again.
+    ///
+    /// The reference server carries this out a moment after it has answered, and of two calls that change a schedule
+    /// within that moment ([`pause`](Self::pause), this, [`trigger`](Self::trigger), [`backfill`](Self::backfill)) it
+    /// forgets the first: wait for [`describe`](Self::describe) to show it before the next.
     pub async fn unpause(&self, why: impl Into<String>) -> Result<(), ClientError> {
         Ok(self.inner.unpause(Some(why), UnpauseScheduleOptions::default()).await?)
     }
