@@ -5,13 +5,14 @@
 
 use crate::activity::{self, OPTIONS};
 use crate::attributes;
+use crate::function::Declaration;
 use crate::options::Options;
 use crate::signature;
 use crate::workflow_impl::{renamed, type_name};
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Error, FnArg, Ident, ImplItem, ImplItemFn, Item, Path, Result, Type};
+use syn::{Attribute, Error, FnArg, Ident, ImplItem, ImplItemFn, Item, Path, Result, Type};
 
 pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> {
     let options = Options::parse(attribute, &[])?;
@@ -37,25 +38,29 @@ pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> 
     let mut written = Written::default();
     for item in item.items {
         match item {
-            ImplItem::Fn(mut method) => {
-                let mark = method.attrs.iter().position(|attribute| {
-                    attribute.path().segments.last().is_some_and(|segment| segment.ident == "activity")
-                });
-                match mark {
-                    Some(at) => {
-                        let mark = method.attrs.remove(at);
-                        let tokens = match mark.meta {
-                            syn::Meta::Path(_) => TokenStream::new(),
-                            syn::Meta::List(list) => list.tokens,
-                            syn::Meta::NameValue(value) => {
-                                return Err(Error::new(value.span(), "write #[activity(name = \"...\")]"));
-                            }
-                        };
-                        written.activity(&krate, &state, &conditions, tokens, &method)?;
-                    }
-                    None => written.others.push(ImplItem::Fn(method)),
+            ImplItem::Verbatim(tokens) => {
+                if let Ok(Declaration { attrs, sig, .. }) = syn::parse2(tokens.clone())
+                    && attrs.iter().any(is_mark)
+                {
+                    let message = "an activity that runs elsewhere has no state here: declare it as a function";
+                    return Err(Error::new(sig.ident.span(), message));
                 }
+                written.others.push(ImplItem::Verbatim(tokens));
             }
+            ImplItem::Fn(mut method) => match method.attrs.iter().position(is_mark) {
+                Some(at) => {
+                    let mark = method.attrs.remove(at);
+                    let tokens = match mark.meta {
+                        syn::Meta::Path(_) => TokenStream::new(),
+                        syn::Meta::List(list) => list.tokens,
+                        syn::Meta::NameValue(value) => {
+                            return Err(Error::new(value.span(), "write #[activity(name = \"...\")]"));
+                        }
+                    };
+                    written.activity(&krate, &state, &conditions, tokens, &method)?;
+                }
+                None => written.others.push(ImplItem::Fn(method)),
+            },
             other => written.others.push(other),
         }
     }
@@ -85,6 +90,10 @@ pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> 
             }
         }
     })
+}
+
+fn is_mark(attribute: &Attribute) -> bool {
+    attribute.path().segments.last().is_some_and(|segment| segment.ident == "activity")
 }
 
 #[derive(Default)]
@@ -170,6 +179,9 @@ impl Written {
 
             #conditions
             const _: fn() = || { #checked };
+
+            #conditions
+            impl #krate::activity::Implemented for #definition {}
 
             #conditions
             impl #krate::activity::Definition for #definition {

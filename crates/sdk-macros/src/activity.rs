@@ -1,6 +1,6 @@
-//! `#[activity]` on a function.
+//! `#[activity]` on a function, or on the declaration of one that runs elsewhere.
 
-use crate::function::Function;
+use crate::function::{Function, Written};
 use crate::options::{Options, Shape};
 use crate::signature;
 use proc_macro2::TokenStream;
@@ -27,26 +27,33 @@ pub const OPTIONS: &[(&str, Shape)] = &[
     ("summary", Shape::Text),
 ];
 
+/// What is said where the code is.
+const ELSEWHERE: [&str; 3] = ["blocking", "local", "rate_limit"];
+
 pub const WHAT: &str = "an activity";
 
 pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> {
     let options = Options::parse(attribute, OPTIONS)?;
-    let function = match syn::parse2(item)? {
-        Item::Fn(function) => function,
-        other => {
-            let message =
-                "#[activity] goes on a function; for the methods of an `impl`, #[activities] goes on the `impl`";
-            return Err(Error::new_spanned(other, message));
-        }
+    let item: Item = syn::parse2(item)?;
+    let Some(function) = Written::of(&item) else {
+        let message = "#[activity] goes on a function; for the methods of an `impl`, #[activities] goes on the `impl`";
+        return Err(Error::new_spanned(item, message));
     };
     let checked = Function::check(&function, &options, WHAT)?;
     let blocking = options.has("blocking");
     check_asyncness(&function.sig, blocking)?;
     let Function { krate, arguments, hidden, output, .. } = &checked;
     let (tuple, passed, original) = (arguments.tuple(&function.sig.ident), arguments.passed(), checked.original());
-    let run = match blocking {
-        true => quote_spanned!(signature::over(output)=> #krate::private::blocking(move || #hidden(#passed))),
-        false => quote_spanned!(signature::over(output)=> #krate::private::activity(#hidden(#passed))),
+    let run = match (&original, blocking) {
+        (None, _) => {
+            options
+                .refuse(&ELSEWHERE, "is for the code of an activity, and this one runs elsewhere: it has no body")?;
+            quote!({ let _ = #tuple; #krate::private::activity_elsewhere(Self::NAME) })
+        }
+        (Some(_), true) => {
+            quote_spanned!(signature::over(output)=> #krate::private::blocking(move || #hidden(#passed)))
+        }
+        (Some(_), false) => quote_spanned!(signature::over(output)=> #krate::private::activity(#hidden(#passed))),
     };
     let returned = signature::returned(output);
     let own = quote! {

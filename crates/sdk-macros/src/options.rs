@@ -34,6 +34,8 @@ pub struct Options {
     pub crate_path: Path,
     switches: BTreeSet<String>,
     setters: Vec<TokenStream>,
+    /// All that are set.
+    set: Vec<Ident>,
 }
 
 struct OneOption {
@@ -69,14 +71,19 @@ impl Options {
     pub fn parse(attribute: TokenStream, known: &[(&str, Shape)]) -> Result<Options> {
         use syn::parse::Parser;
         let parsed = Punctuated::<OneOption, Token![,]>::parse_terminated.parse2(attribute)?;
-        let mut options =
-            Options { name: None, crate_path: crate_path::default(), switches: BTreeSet::new(), setters: Vec::new() };
-        let mut seen = BTreeSet::new();
+        let mut options = Options {
+            name: None,
+            crate_path: crate_path::default(),
+            switches: BTreeSet::new(),
+            setters: vec![],
+            set: vec![],
+        };
         for OneOption { name, value } in parsed {
             let text = name.to_string();
-            if !seen.insert(text.clone()) {
+            if options.set.contains(&name) {
                 return Err(Error::new(name.span(), format!("`{text}` is set twice")));
             }
+            options.set.push(name.clone());
             match (text.as_str(), value) {
                 ("name", Some(value)) => options.name = Some(wire_name(&value)?),
                 ("crate", Some(Expr::Path(path))) => options.crate_path = path.path,
@@ -134,6 +141,14 @@ impl Options {
             }
             (Shape::Texts, Expr::Lit(_)) => refuse("a list, such as [\"CardDeclined\", \"BadAmount\"]"),
             _ => Ok(value.to_token_stream()),
+        }
+    }
+
+    /// Refuses these, if they are set. `why` follows the option's name.
+    pub fn refuse(&self, options: &[&str], why: &str) -> Result<()> {
+        match self.set.iter().find(|name| options.iter().any(|option| *name == option)) {
+            Some(name) => Err(Error::new(name.span(), format!("`{name}` {why}"))),
+            None => Ok(()),
         }
     }
 

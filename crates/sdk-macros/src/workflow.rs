@@ -1,12 +1,12 @@
-//! `#[workflow]` on a function.
+//! `#[workflow]` on a function, or on the declaration of one that runs elsewhere.
 
-use crate::function::Function;
+use crate::function::{Function, Written};
 use crate::options::{Options, Shape};
 use crate::signature;
 use crate::workflow_impl;
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
-use syn::{Error, Item, ItemFn, Result};
+use syn::{Error, Item, Result};
 
 pub const OPTIONS: &[(&str, Shape)] = &[
     ("task_queue", Shape::Text),
@@ -24,20 +24,26 @@ pub const OPTIONS: &[(&str, Shape)] = &[
 const WHAT: &str = "a workflow";
 
 pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> {
-    match syn::parse2(item)? {
-        Item::Fn(function) => of_function(attribute, function),
-        Item::Impl(item) => workflow_impl::expand(attribute, item),
-        other => Err(Error::new_spanned(other, "#[workflow] goes on an async function, or on the `impl` of its state")),
+    let item = syn::parse2(item)?;
+    match (Written::of(&item), item) {
+        (Some(function), _) => of_function(attribute, &function),
+        (None, Item::Impl(item)) => workflow_impl::expand(attribute, item),
+        (None, other) => {
+            Err(Error::new_spanned(other, "#[workflow] goes on an async function, or on the `impl` of its state"))
+        }
     }
 }
 
-fn of_function(attribute: TokenStream, function: ItemFn) -> Result<TokenStream> {
+fn of_function(attribute: TokenStream, function: &Written) -> Result<TokenStream> {
     let options = Options::parse(attribute, OPTIONS)?;
-    let checked = Function::check(&function, &options, WHAT)?;
+    let checked = Function::check(function, &options, WHAT)?;
     signature::check_async(&function.sig, "a workflow is `async`")?;
     let Function { krate, arguments, hidden, output, .. } = &checked;
     let (tuple, passed, original) = (arguments.tuple(&function.sig.ident), arguments.passed(), checked.original());
-    let run = quote_spanned!(signature::over(output)=> #krate::private::workflow(#hidden(#passed)));
+    let run = match &original {
+        Some(_) => quote_spanned!(signature::over(output)=> #krate::private::workflow(#hidden(#passed))),
+        None => quote!({ let _ = #tuple; #krate::private::workflow_elsewhere(Self::NAME) }),
+    };
     let returned = signature::returned(output);
     let own = quote! {
         fn init(_: ::core::option::Option<Self::Args>) {}

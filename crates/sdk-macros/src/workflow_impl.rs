@@ -3,6 +3,7 @@
 //! The methods that are marked move out of the way, and functions of the same names take their place: they build what
 //! a client or another workflow sends. Methods without a mark stay what they are.
 
+mod elsewhere;
 mod handlers;
 mod method;
 
@@ -34,6 +35,13 @@ pub fn expand(attribute: TokenStream, item: ItemImpl) -> Result<TokenStream> {
         Error::new(state.span(), "a workflow needs a method marked #[entrypoint]: the code that runs from its start")
     })?;
     let entrypoint = self::entrypoint(&krate, &state, entrypoint)?;
+    if !entrypoint.has_body {
+        return elsewhere::expand(&options, &state, &item.attrs, &entrypoint, &marked, &others);
+    }
+    if let Some(declared) = marked.iter().find(|one| !one.has_body) {
+        let message = "its entrypoint has a body, so this workflow runs here, and this needs one too";
+        return Err(Error::new(declared.method.sig.ident.span(), message));
+    }
     let init = init(only(&marked, Role::Init)?, &state, &entrypoint)?;
     let validators = validators(&marked)?;
 
@@ -49,7 +57,7 @@ pub fn expand(attribute: TokenStream, item: ItemImpl) -> Result<TokenStream> {
 
     let name = options.name.as_ref().map_or_else(|| state.to_string(), |name| name.value());
     let declared = options.build(quote!(#krate::workflow::Options));
-    let Entrypoint { ident, original, hidden, constructor, arguments, output, this } = entrypoint;
+    let Entrypoint { ident, original, hidden, constructor, arguments, output, this, .. } = entrypoint;
     let (args, tuple, passed) = (arguments.tuple_type(&ident), arguments.tuple(&ident), arguments.passed());
     let ok = signature::ok(&output, &krate);
     let checked = arguments.checked(&krate, &ok);
@@ -87,6 +95,9 @@ pub fn expand(attribute: TokenStream, item: ItemImpl) -> Result<TokenStream> {
             #original
             #(#originals)*
         }
+
+        #conditions
+        impl #krate::workflow::Implemented for #state {}
 
         #conditions
         impl #krate::workflow::Definition for #state {
@@ -173,6 +184,8 @@ struct Entrypoint {
     output: Type,
     /// Whether it wants to reach the state.
     this: bool,
+    /// Whether its code is here.
+    has_body: bool,
 }
 
 fn entrypoint(krate: &Path, state: &Ident, marked: &Marked) -> Result<Entrypoint> {
@@ -193,7 +206,8 @@ fn entrypoint(krate: &Path, state: &Ident, marked: &Marked) -> Result<Entrypoint
             #krate::workflow::Call::new(#tuple)
         }
     };
-    Ok(Entrypoint { ident, original: renamed(&marked.method, &hidden), hidden, constructor, arguments, output, this })
+    let (original, has_body) = (renamed(&marked.method, &hidden), marked.has_body);
+    Ok(Entrypoint { ident, original, hidden, constructor, arguments, output, this, has_body })
 }
 
 /// How the state begins.

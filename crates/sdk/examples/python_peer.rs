@@ -12,11 +12,9 @@ async fn rust_reverse(text: String) -> Result<String> {
     Ok(text.chars().rev().collect())
 }
 
-/// Runs there. Python has the function; here is only how to call it.
+/// Runs there.
 #[activity(max_attempts = 1)]
-async fn python_reverse(text: String) -> Result<String> {
-    Err(Error::non_retryable(format!("{text} should have gone to Python")))
-}
+async fn python_reverse(text: String) -> Result<String>;
 
 #[workflow]
 async fn through_both(text: String, python_queue: String) -> Result<String> {

@@ -68,6 +68,14 @@ pub trait Definition: Send + Sync + Sized + 'static {
     fn run(state: Arc<Self::State>, args: Self::Args) -> BoxFuture<'static, Result<Self::Output>>;
 }
 
+/// An activity whose code is in this program, and not only its declaration.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` runs elsewhere: it was declared without a body",
+    label = "only declared here",
+    note = "give its function a body to run it on this worker; whoever calls it names the queue of the workers that have its code"
+)]
+pub trait Implemented: Definition {}
+
 /// The state of an activity that shares none: of a function, or of a method without `self`.
 #[diagnostic::on_unimplemented(
     message = "this activity is a method of `{Self}`",

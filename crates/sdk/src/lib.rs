@@ -76,6 +76,9 @@ pub use replay::{Divergence, Replay, ReplayError, replay};
 /// [`Duration`](std::time::Duration). The arguments, at most eight, own their data, and are recorded one by one, as the
 /// official SDKs of other languages do. Each call can [change](activity::Call::with) what is said here.
 ///
+/// A semicolon in the place of the body declares an activity whose code is elsewhere, perhaps in another language. It is
+/// called like any other; worker builders do not take it, and outside a workflow it fails.
+///
 /// Other attributes stay with the code, so that `#[tracing::instrument]` watches what the activity does; documentation,
 /// `#[deprecated]` and `#[must_use]` go to the function that is called.
 ///
@@ -91,6 +94,9 @@ pub use replay::{Divergence, Replay, ReplayError, replay};
 /// fn compress(path: String) -> Result<u64> {
 ///     Ok(std::fs::metadata(path)?.len())                 // on a thread that may be blocked
 /// }
+///
+/// #[activity(name = "charge_card", task_queue = "payments")]
+/// async fn charge(customer: String, cents: u32) -> Result<String>;    // workers in Python run it
 /// ```
 pub use sdk_macros::activity;
 
@@ -143,6 +149,9 @@ pub use sdk_macros::activities;
 /// `priority`, `parent_close_policy`, `cancellation`, `summary`; see [`workflow::Options`]; and `crate`, as for an
 /// [`activity`](macro@activity). Signals, queries and updates take a `name`.
 ///
+/// Semicolons in the place of all bodies declare a workflow whose code is elsewhere, perhaps in another language. Clients and
+/// other workflows start it and talk to it like any other; worker builders do not take it.
+///
 /// A workflow that returns an error has failed. One that panics has not: its task is tried again, for the code to be mended.
 ///
 /// ```
@@ -177,6 +186,16 @@ pub use sdk_macros::activities;
 /// approval.signal(Approval::approve("ann".into())).await?;
 /// assert!(approval.query(Approval::is_approved()).await?);
 /// # Ok(()) }
+///
+/// struct Order;
+///
+/// #[workflow(name = "Order", task_queue = "orders")]     // workers in Go run it
+/// impl Order {
+///     #[entrypoint]
+///     async fn run(id: String) -> Result<()>;
+///     #[signal]
+///     fn approve(&mut self, by: String);
+/// }
 /// ```
 pub use sdk_macros::workflow;
 pub use tradewind::{ADDRESS_VARIABLE, Tradewind, TradewindError};
@@ -195,7 +214,7 @@ pub mod prelude {
 /// For the code that the macros write.
 #[doc(hidden)]
 pub mod private {
-    use crate::error::{Fallible, Result};
+    use crate::error::{Error, Fallible, Result};
     use futures_util::FutureExt;
     pub use futures_util::future::{BoxFuture, LocalBoxFuture};
     pub use std::sync::Arc;
@@ -213,6 +232,21 @@ pub mod private {
         F: Future<Output: Fallible> + Send + 'static,
     {
         work.map(Fallible::into_result).boxed()
+    }
+
+    /// What an activity does, outside a workflow, whose code is not in this program.
+    pub fn activity_elsewhere<T: Send + 'static>(name: &str) -> BoxFuture<'static, Result<T>> {
+        std::future::ready(Err(elsewhere("activity", name))).boxed()
+    }
+
+    /// What a workflow does whose code is not in this program, if it could be run.
+    pub fn workflow_elsewhere<T: 'static>(name: &str) -> LocalBoxFuture<'static, Result<T>> {
+        std::future::ready(Err(elsewhere("workflow", name))).boxed_local()
+    }
+
+    fn elsewhere(kind: &str, name: &str) -> Error {
+        Error::non_retryable(format!("the {kind} {name} runs elsewhere: it was declared without a body"))
+            .with_type("RunsElsewhere")
     }
 
     /// The future of a function that blocks.

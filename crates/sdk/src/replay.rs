@@ -19,7 +19,7 @@ mod json;
 mod trail;
 
 use crate::client::{Client, ClientError};
-use crate::workflow::{Host, WorkflowFn};
+use crate::workflow::{Host, Implemented, WorkflowFn};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,7 +38,10 @@ pub(crate) fn steps(events: &[HistoryEvent]) -> Vec<String> {
 }
 
 /// Replays histories of this workflow: `replay(order).file("order.json").await?`.
-pub fn replay<M, F: WorkflowFn<M>>(workflow: F) -> Replay {
+pub fn replay<M, F: WorkflowFn<M>>(workflow: F) -> Replay
+where
+    F::Definition: Implemented,
+{
     let options = WorkflowReplayerOptions::new().build();
     Replay { options, duplicate: None }.with_workflow(workflow)
 }
@@ -107,7 +110,10 @@ impl fmt::Display for Divergence {
 
 impl Replay {
     /// Knows this workflow too, for histories of several.
-    pub fn with_workflow<M, F: WorkflowFn<M>>(mut self, workflow: F) -> Self {
+    pub fn with_workflow<M, F: WorkflowFn<M>>(mut self, workflow: F) -> Self
+    where
+        F::Definition: Implemented,
+    {
         let _ = workflow;
         if let Err(error) = self.options.register_workflow::<Host<F::Definition>>() {
             self.duplicate = self.duplicate.or(Some(error));

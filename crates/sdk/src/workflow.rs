@@ -116,3 +116,11 @@ pub trait Definition: Sized + 'static {
         None
     }
 }
+
+/// A workflow whose code is in this program, and not only its declaration.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` runs elsewhere: it was declared without a body",
+    label = "only declared here",
+    note = "give it a body to run it on this worker; whoever starts it names the queue of the workers that have its code"
+)]
+pub trait Implemented: Definition {}

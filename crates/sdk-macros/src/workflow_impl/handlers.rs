@@ -41,7 +41,7 @@ impl Written {
         one: &Marked,
         validator: Option<&ImplItemFn>,
     ) -> Result<()> {
-        let Marked { method, mark, role } = one;
+        let Marked { method, mark, role, .. } = one;
         let sig = &method.sig;
         let (what, rule) = match role {
             Role::Signal => {

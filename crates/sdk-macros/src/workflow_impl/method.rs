@@ -4,6 +4,7 @@
 //! - A marked method has one role, and its mark is no longer among its attributes.
 //! - A method without a mark comes out as it went in.
 
+use crate::function::Declaration;
 use syn::spanned::Spanned;
 use syn::{Attribute, Error, FnArg, ImplItem, ImplItemFn, Path, Result, Type};
 
@@ -30,6 +31,8 @@ const ROLES: [(&str, Role); 6] = [
 /// A marked method.
 pub(super) struct Marked {
     pub(super) method: ImplItemFn,
+    /// Whether there is code, and not a semicolon in its place.
+    pub(super) has_body: bool,
     pub(super) mark: Attribute,
     pub(super) role: Role,
 }
@@ -37,19 +40,31 @@ pub(super) struct Marked {
 pub(super) fn split(items: Vec<ImplItem>) -> Result<(Vec<Marked>, Vec<ImplItem>)> {
     let (mut marked, mut others) = (Vec::new(), Vec::new());
     for item in items {
-        match item {
-            ImplItem::Fn(method) => match mark(&method)? {
-                Some((at, role)) => {
-                    let mut method = method;
-                    let mark = method.attrs.remove(at);
-                    marked.push(Marked { method, mark, role });
-                }
-                None => others.push(ImplItem::Fn(method)),
-            },
-            other => others.push(other),
+        let Some((mut method, has_body)) = method(&item) else {
+            others.push(item);
+            continue;
+        };
+        match mark(&method)? {
+            Some((at, role)) => {
+                let mark = method.attrs.remove(at);
+                marked.push(Marked { method, has_body, mark, role });
+            }
+            None => others.push(item),
         }
     }
     Ok((marked, others))
+}
+
+/// The method that this is, with whether it has a body: one without gets an empty one.
+fn method(item: &ImplItem) -> Option<(ImplItemFn, bool)> {
+    match item {
+        ImplItem::Fn(method) => Some((method.clone(), true)),
+        ImplItem::Verbatim(tokens) => {
+            let Declaration { attrs, vis, sig } = syn::parse2(tokens.clone()).ok()?;
+            Some((ImplItemFn { attrs, vis, defaultness: None, sig, block: syn::parse_quote!({}) }, false))
+        }
+        _ => None,
+    }
 }
 
 /// Which attribute of the method says what it is for.

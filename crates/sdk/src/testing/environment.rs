@@ -89,6 +89,9 @@ impl Environment {
     /// ```
     ///
     /// The closure takes one parameter: the argument, or a tuple if there are several.
+    ///
+    /// Workers of every queue run the replacement. An activity with a queue of its own wants a worker there, which needs
+    /// nothing else to run: `env.spawn(Worker::builder(&env, "payments").build()?)`.
     pub fn mock<M, F, W, R>(&self, activity: F, with: W) -> Mock<F::Definition>
     where
         F: ActivityFn<M>,

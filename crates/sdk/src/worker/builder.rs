@@ -54,6 +54,7 @@ impl Builder {
     /// Runs this activity: `.activity(charge_card)`.
     pub fn activity<M, F: ActivityFn<M>>(mut self, activity: F) -> Self
     where
+        F::Definition: activity::Implemented,
         <F::Definition as activity::Definition>::State: activity::NoState,
     {
         let _ = activity;
@@ -68,7 +69,10 @@ impl Builder {
     }
 
     /// Runs this workflow: `.workflow(order)`, or `.workflow(Order::run)` for a workflow with state.
-    pub fn workflow<M, F: WorkflowFn<M>>(mut self, workflow: F) -> Self {
+    pub fn workflow<M, F: WorkflowFn<M>>(mut self, workflow: F) -> Self
+    where
+        F::Definition: workflow::Implemented,
+    {
         let _ = workflow;
         let name = <F::Definition as workflow::Definition>::NAME;
         let register =
@@ -201,7 +205,8 @@ impl Builder {
         if let Some(twice) = self.activities.iter().find(|activity| !names.insert(activity.name())) {
             return Err(WorkerError::Duplicate { kind: "activities", name: twice.name().to_owned() });
         }
-        if self.workflows.is_empty() && self.activities.iter().next().is_none() {
+        let nothing = self.workflows.is_empty() && self.activities.iter().next().is_none();
+        if nothing && self.client.mocks().names().is_empty() {
             return Err(WorkerError::Empty { queue: self.queue.clone() });
         }
         Ok(())

@@ -239,4 +239,58 @@ impl Takes {
     fn may_add(&self, item: String) -> Result<()> { Ok(()) } //~ String => take a reference
 }
 
+#[activity]
+fn declared_not_async() -> Result<()>; //~ fn => an activity is `async`
+
+#[activity(max_attempts = 2, blocking)] //~ blocking => this one runs elsewhere: it has no body
+fn declared_blocking() -> Result<()>;
+
+#[activity(local)] //~ local => this one runs elsewhere: it has no body
+async fn declared_local() -> Result<()>;
+
+#[activity(rate_limit = 2)] //~ rate_limit => this one runs elsewhere: it has no body
+async fn declared_limited() -> Result<()>;
+
+#[workflow]
+async fn declared_borrowed(text: &str) -> Result<()>; //~ &str => use an owned type
+
+struct DeclaredMethod;
+
+#[activities]
+impl DeclaredMethod {
+    #[activity]
+    async fn declared(&self) -> Result<()>; //~ declared => has no state here: declare it as a function
+}
+
+struct DeclaredButFor;
+
+#[workflow]
+impl DeclaredButFor {
+    #[entrypoint]
+    async fn run() -> Result<()>;
+    #[signal]
+    fn told(&mut self) {} //~ told => write `;` for this body too
+}
+
+struct DeclaredWithInit;
+
+#[workflow]
+impl DeclaredWithInit {
+    #[entrypoint]
+    async fn run() -> Result<()>;
+    #[init]
+    fn new() -> Self { DeclaredWithInit } //~ new => this belongs to the workflow's code, which is elsewhere
+}
+
+#[derive(Default)]
+struct HereButFor;
+
+#[workflow]
+impl HereButFor {
+    #[entrypoint]
+    async fn run() -> Result<()> { Ok(()) }
+    #[signal]
+    fn told(&mut self); //~ told => and this needs one too
+}
+
 fn main() {}

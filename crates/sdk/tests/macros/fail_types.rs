@@ -40,9 +40,17 @@ impl Mailer {
 
 async fn plain() -> Result<()> { Ok(()) }
 
+#[activity]
+async fn declared() -> Result<()>;
+
+#[workflow]
+async fn declared_workflow() -> Result<()>;
+
 fn registers(worker: tradewind::worker::Builder) -> tradewind::worker::Builder {
     let worker = worker.activity(plain); //~ plain => this is no activity
     let worker = worker.workflow(Handles::told); //~ Handles::told => this is no workflow
+    let worker = worker.activity(declared); //~ declared => `declared` runs elsewhere: it was declared without a body
+    let worker = worker.workflow(declared_workflow); //~ declared_workflow => `declared_workflow` runs elsewhere: it was declared without a body
     worker.activity(Mailer::send) //~ Mailer::send => this activity is a method of `Mailer`
 }
 

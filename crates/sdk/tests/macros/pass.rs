@@ -43,8 +43,44 @@ pub async fn every_option(a: u8, mut b: String, (c, d): (u8, u8), _: Vec<u8>) ->
     Ok(b)
 }
 
+/// Runs elsewhere.
+#[activity(name = "declared", task_queue = "there", max_attempts = 1)]
+pub(crate) async fn declared(a: u8, (b, _): (u8, u8), _: String) -> tradewind::Result<String>;
+
+#[cfg(any())]
+#[activity]
+async fn not_even_declared() -> NoSuchType;
+
+#[workflow(task_queue = "there")]
+async fn declared_workflow(a: u8) -> Result<(), No>;
+
+struct Declared;
+
+/// Runs elsewhere, with all that it answers to.
+#[workflow(name = "Declared", run_timeout = "1h")]
+impl Declared {
+    #[entrypoint]
+    pub async fn run(this: This<Self>, name: String) -> tradewind::Result<String>;
+    /// Tells it.
+    #[signal]
+    pub fn told(&mut self, what: String);
+    #[signal(name = "slow")]
+    async fn slowly_told(what: String);
+    #[query]
+    fn shown(&self, _: u8) -> usize;
+    #[update]
+    fn changed(&mut self) -> Result<u8, No>;
+    #[update]
+    async fn slowly_changed(this: This<Self>);
+    const NOT_MARKED: u8 = 1;
+    fn not_marked_either(&self) -> u8 {
+        Self::NOT_MARKED
+    }
+}
+
 #[activity(blocking)]
 fn on_a_thread(mut list: Vec<u8>) -> tradewind::Result<usize> {
+    #![allow(clippy::all)]
     list.sort();
     Ok(list.len())
 }

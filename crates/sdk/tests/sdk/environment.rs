@@ -130,6 +130,24 @@ async fn a_mock_takes_the_place_of_an_activity_and_the_rest_is_real() {
 }
 
 #[tokio::test]
+async fn a_mock_stands_in_for_what_runs_elsewhere() {
+    #[activity(task_queue = "payments")]
+    async fn charge(who: String) -> Result<u32>;
+    #[workflow]
+    async fn sells() -> Result<u32> {
+        charge("ann".into()).await
+    }
+
+    let env = Environment::start().await.unwrap();
+    let charged = env.mock(charge, |_| async { Ok(7) });
+    env.spawn(Worker::builder(&env, "shop").workflow(sells).build().unwrap());
+    env.spawn(Worker::builder(&env, "payments").build().unwrap());
+    assert_eq!(env.execute(sells()).await.unwrap(), 7);
+    assert_eq!(charged.arguments(), ["ann"]);
+    env.shutdown().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_mock_fails_and_is_retried_as_an_activity() {
     #[activity]
     async fn flaky() -> Result<u32> {

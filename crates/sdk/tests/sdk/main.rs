@@ -5,6 +5,7 @@ mod attempts;
 mod attributes;
 mod basics;
 mod client;
+mod declared;
 #[cfg(feature = "embedded")]
 mod earlier;
 mod elsewhere;
