@@ -3,7 +3,7 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{Attribute, Ident, Meta};
+use syn::{AttrStyle, Attribute, Ident, Meta};
 
 /// What callers see.
 const OUTSIDE: [&str; 3] = ["doc", "deprecated", "must_use"];
@@ -17,9 +17,10 @@ pub fn inside(attributes: &[Attribute], name: &Ident) -> Vec<Attribute> {
     of_the_code.map(|attribute| named(attribute, name)).collect()
 }
 
-/// For the function that builds calls.
+/// For the function that builds calls. What stands inside the code stays there.
 pub fn outside(attributes: &[Attribute]) -> Vec<&Attribute> {
-    attributes.iter().filter(|attribute| is_one_of(attribute, &OUTSIDE) || is_one_of(attribute, &BOTH)).collect()
+    let before = attributes.iter().filter(|attribute| matches!(attribute.style, AttrStyle::Outer));
+    before.filter(|attribute| is_one_of(attribute, &OUTSIDE) || is_one_of(attribute, &BOTH)).collect()
 }
 
 /// For everything that is written beside these two.

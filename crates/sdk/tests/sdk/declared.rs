@@ -12,7 +12,6 @@ mod there {
         Ok(format!("{who} paid {cents}"))
     }
 
-    #[derive(Default)]
     pub struct Basket {
         items: Vec<String>,
         paid: bool,
@@ -20,9 +19,13 @@ mod there {
 
     #[workflow(name = "basket")]
     impl Basket {
+        #[init]
+        fn new(first: String) -> Self {
+            Basket { items: vec![first], paid: false }
+        }
+
         #[entrypoint]
-        pub async fn run(this: This<Self>, first: String) -> Result<Vec<String>> {
-            this.write(|basket| basket.items.push(first));
+        pub async fn run(this: This<Self>, _first: String) -> Result<Vec<String>> {
             this.wait_for(|basket| basket.paid).await?;
             Ok(this.read(|basket| basket.items.clone()))
         }
