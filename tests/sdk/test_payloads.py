@@ -19,18 +19,17 @@ import json
 import os
 import random
 import string
-import subprocess
 import uuid
 import zlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
 
 import aioboto3
 import pytest
 from buckets import BUCKET
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from gcloud.aio.storage import Storage
+from peer import rust_worker
 from temporalio import activity
 from temporalio.api.common.v1 import Payload
 from temporalio.client import Client, WorkflowHandle
@@ -122,17 +121,10 @@ class Peer:
 
 @pytest.fixture(params=[s3, gcs], ids=["s3", "gcs"])
 def peer(request):
-    address = os.environ.get("TRADEWIND_ADDRESS")
-    if not address:
-        pytest.exit("TRADEWIND_ADDRESS must name the server to test, for example localhost:7233", returncode=2)
     if "AWS_ENDPOINT_URL_S3" not in os.environ:
         pytest.exit("the buckets are missing: run this with tests/sdk/buckets.py", returncode=2)
-    binary = Path(os.environ.get("CARGO_TARGET_DIR", "target")) / "debug/examples/python_peer"
-    queue = f"rust-{uuid.uuid4()}"
-    process = subprocess.Popen([binary, address, queue, request.param.__name__, BUCKET], stdin=subprocess.PIPE)
-    yield Peer(address, queue, request.param)
-    process.stdin.close()
-    assert process.wait(30) == 0
+    with rust_worker(request.param.__name__, BUCKET) as (address, queue):
+        yield Peer(address, queue, request.param)
 
 
 async def through_both(peer: Peer, text: str) -> tuple[str, WorkflowHandle]:
