@@ -14,6 +14,6 @@ mod metrics;
 mod traces;
 
 pub use logs::{InitLogsError, LogFormat, OncePerHistory, init_logs};
-pub(crate) use metrics::BlockedActivities;
+pub(crate) use metrics::Blocked;
 pub use metrics::{Metrics, MetricsError};
 pub use traces::{Traces, WorkflowIdGenerator, WorkflowSpanProcessor, traces};

@@ -18,6 +18,7 @@ pub(crate) mod locals;
 mod message;
 mod operations;
 mod options;
+mod outside;
 mod random;
 mod saga;
 mod scope;

@@ -10,7 +10,7 @@
 use super::context::{self, Attempt, Info};
 use super::watchdog::Watchdog;
 use crate::error::{Error, Result};
-use crate::telemetry::BlockedActivities;
+use crate::telemetry::Blocked;
 use crate::workflow::panic_message;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -54,7 +54,7 @@ pub(crate) struct Pool {
 
 impl Pool {
     /// Threads beside the current runtime, which becomes their home.
-    pub(crate) fn new(options: &PoolOptions, metric: Option<BlockedActivities>) -> std::io::Result<Pool> {
+    pub(crate) fn new(options: &PoolOptions, metric: Option<Blocked>) -> std::io::Result<Pool> {
         let mut builder = Builder::new_multi_thread();
         builder.enable_all().thread_name("activity").max_blocking_threads(options.blocking_threads.max(1));
         if let Some(threads) = options.threads {

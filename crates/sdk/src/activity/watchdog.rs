@@ -4,7 +4,7 @@
 //! activity notes when it began; a thread looks at the notes a few times in each limit.
 
 use crate::ambient;
-use crate::telemetry::BlockedActivities;
+use crate::telemetry::Blocked;
 use futures_util::future::BoxFuture;
 use parking_lot::{Condvar, Mutex};
 use std::collections::HashMap;
@@ -25,7 +25,7 @@ pub(super) struct Watchdog {
 
 struct Watch {
     limit: Duration,
-    metric: Option<BlockedActivities>,
+    metric: Option<Blocked>,
     began: Instant,
     next: AtomicU64,
     found: AtomicU64,
@@ -46,7 +46,7 @@ struct Polled {
 }
 
 impl Watchdog {
-    pub(super) fn start(limit: Duration, metric: Option<BlockedActivities>) -> std::io::Result<Watchdog> {
+    pub(super) fn start(limit: Duration, metric: Option<Blocked>) -> std::io::Result<Watchdog> {
         let watch = Arc::new(Watch {
             limit,
             metric,

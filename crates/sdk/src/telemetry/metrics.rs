@@ -39,15 +39,16 @@ pub struct Metrics {
     served: Option<Arc<Served>>,
 }
 
-/// The count of async activities that blocked their thread.
-pub(crate) struct BlockedActivities {
+/// How often code blocked its thread, by the type of its activity or workflow.
+pub(crate) struct Blocked {
     meter: Arc<dyn CoreMeter>,
     counter: Counter,
+    label: &'static str,
 }
 
-impl BlockedActivities {
-    pub(crate) fn add(&self, activity: &str) {
-        let labels = vec![MetricKeyValue::new("activity_type", activity.to_owned())];
+impl Blocked {
+    pub(crate) fn add(&self, of: &str) {
+        let labels = vec![MetricKeyValue::new(self.label, of.to_owned())];
         self.counter.add(1, &self.meter.new_attributes(NewAttributes::from(labels)));
     }
 }
@@ -98,13 +99,21 @@ impl Metrics {
         TelemetryOptions::builder().metrics(self.meter.clone()).build()
     }
 
-    /// Counts, by activity, how often async activities blocked their thread.
-    pub(crate) fn blocked_activities(&self) -> BlockedActivities {
-        let parameters = MetricParameters::builder()
-            .name("tradewind_activity_blocked")
-            .description("Async activities that held their thread for longer than the limit")
-            .build();
-        BlockedActivities { meter: self.meter.clone(), counter: self.meter.counter(parameters) }
+    /// Counts how often async activities blocked their thread.
+    pub(crate) fn blocked_activities(&self) -> Blocked {
+        let what = "Async activities that held their thread for longer than the limit";
+        self.blocked("tradewind_activity_blocked", what, "activity_type")
+    }
+
+    /// Counts how often workflow code blocked its thread.
+    pub(crate) fn blocked_workflows(&self) -> Blocked {
+        let what = "Workflow code that held its thread for longer than the limit";
+        self.blocked("tradewind_workflow_blocked", what, "workflow_type")
+    }
+
+    fn blocked(&self, name: &'static str, what: &'static str, label: &'static str) -> Blocked {
+        let parameters = MetricParameters::builder().name(name).description(what).build();
+        Blocked { meter: self.meter.clone(), counter: self.meter.counter(parameters), label }
     }
 
     /// The meter of a connection: its requests, their failures and how long they took.

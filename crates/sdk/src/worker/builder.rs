@@ -188,7 +188,9 @@ impl Builder {
         }
         let registered = self.activities.iter().map(Registered::name).chain(self.client.mocks().names()).collect();
         let grace = self.options.graceful_shutdown_period.unwrap_or_default();
-        let patience = Patience { limit: self.pool.blocked_limit, found: Arc::default() };
+        let blocked = self.client.metrics().map(Metrics::blocked_workflows);
+        let patience =
+            Patience { limit: self.pool.blocked_limit, found: Arc::default(), metric: blocked.map(Arc::new) };
         Ok(Worker { queue: self.queue, parts, pool: means.pool, registered: Arc::new(registered), grace, patience })
     }
 

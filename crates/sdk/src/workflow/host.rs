@@ -4,7 +4,7 @@ use super::current::Current;
 use super::message::{Output, QueryHandler, Received, SignalHandler, UpdateHandler};
 use super::operations::Operations;
 use super::watchdog::{self, Run};
-use super::{Definition, This, guard};
+use super::{Definition, This, guard, outside};
 use crate::error::{Error, Result};
 use crate::value::{Arguments, Undecoded};
 use futures_util::future::{FutureExt, LocalBoxFuture, pending};
@@ -14,6 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll};
 use temporalio_common::WorkflowDefinition;
 use temporalio_common::data_converters::{
@@ -255,12 +256,14 @@ fn begin<R>(operations: &Rc<dyn Operations>, code: impl FnOnce() -> R) -> Option
 struct Driven<T> {
     operations: Rc<dyn Operations>,
     run: Arc<Run>,
+    /// Whether the log says already that something outside woke it.
+    named: Arc<AtomicBool>,
     code: LocalBoxFuture<'static, T>,
 }
 
 impl<T> Driven<T> {
     fn new(operations: Rc<dyn Operations>, code: LocalBoxFuture<'static, T>) -> Self {
-        Driven { run: Arc::new(operations.run()), operations, code }
+        Driven { run: Arc::new(operations.run()), named: Arc::default(), operations, code }
     }
 }
 
@@ -270,6 +273,8 @@ impl<T> Future for Driven<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let _current = Current::new(self.operations.clone()).enter();
         let this = &mut *self;
+        let waker = outside::watched(cx.waker(), &this.run, &this.named);
+        let cx = &mut Context::from_waker(&waker);
         guard::poll(|| watchdog::noted(&this.run, || this.code.as_mut().poll(cx))).unwrap_or_else(|trespass| {
             this.operations.fail_task(trespass);
             Poll::Pending

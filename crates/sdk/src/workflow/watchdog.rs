@@ -8,6 +8,7 @@
 //! - A note is there exactly while workflow code runs on its thread.
 
 use crate::ambient;
+use crate::telemetry::Blocked;
 use parking_lot::{Condvar, Mutex};
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -24,10 +25,11 @@ pub(crate) struct Watchdog {
 }
 
 /// What is too long, and how often it was.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Patience {
     pub(crate) limit: Duration,
     pub(crate) found: Arc<AtomicU64>,
+    pub(crate) metric: Option<Arc<Blocked>>,
 }
 
 struct Watch {
@@ -113,6 +115,9 @@ impl Watch {
         polling.named = true;
         self.patience.found.fetch_add(1, Ordering::Relaxed);
         let Run { workflow, workflow_id, run_id } = &*polling.run;
+        if let Some(metric) = &self.patience.metric {
+            metric.add(workflow);
+        }
         tracing::warn!(
             workflow,
             workflow_id,

@@ -188,10 +188,73 @@ async fn activities_that_hold_all_threads_are_counted_by_name_and_hold_up_nobody
 
 /// How often `hold` was found to block, on this page.
 fn blocked(page: &str) -> Option<f64> {
-    let line = page
-        .lines()
-        .find(|line| line.starts_with("tradewind_activity_blocked") && line.contains(r#"activity_type="hold""#))?;
+    counted(page, "tradewind_activity_blocked", r#"activity_type="hold""#)
+}
+
+fn counted(page: &str, name: &str, label: &str) -> Option<f64> {
+    let line = page.lines().find(|line| line.starts_with(name) && line.contains(label))?;
     line.rsplit(' ').next()?.parse().ok()
+}
+
+#[workflow]
+async fn computes() -> Result<()> {
+    std::thread::sleep(Duration::from_millis(300));
+    Ok(())
+}
+
+#[tokio::test]
+async fn workflow_code_that_holds_its_thread_is_counted_by_name() {
+    let metrics = Metrics::prometheus("127.0.0.1:0").unwrap();
+    let test = Test::with(|client| client.metrics(&metrics)).await;
+    let worker = test.worker(|worker| worker.workflow(computes).blocked_limit(Duration::from_millis(50)));
+    test.client.execute(computes()).await.unwrap();
+    let page = scrape(metrics.address().unwrap()).await.unwrap();
+    let found = counted(&page, "tradewind_workflow_blocked", r#"workflow_type="computes""#);
+    assert!(found.is_some_and(|times| times >= 1.0), "{page}");
+    worker.stop().await;
+    test.stop().await;
+}
+
+/// Comes from a thread of the program.
+static ANSWER: Mutex<Option<tokio::sync::oneshot::Receiver<u8>>> = Mutex::new(None);
+
+#[workflow]
+async fn waits_for_a_thread() -> Result<u8> {
+    let answer = ANSWER.lock().take().ok_or("this is a second try")?;
+    Ok(answer.await?)
+}
+
+#[tokio::test]
+async fn workflow_code_that_waits_for_a_thread_is_named() {
+    let lines = Lines::default();
+    let subscriber = tracing_subscriber::registry()
+        .with(LevelFilter::ERROR)
+        .with(tracing_subscriber::fmt::layer().with_ansi(false).with_writer(lines.clone()));
+    tracing::subscriber::set_global_default(subscriber).expect("each test has a process of its own");
+
+    let test = Test::start().await;
+    let worker = test.worker(|worker| worker.workflow(waits_for_a_thread));
+    let (answer, receiver) = tokio::sync::oneshot::channel();
+    *ANSWER.lock() = Some(receiver);
+    let handle = test.client.start(waits_for_a_thread()).await.unwrap();
+    // Its first task is done: nothing on the server will wake it.
+    while !handle.history().into_events().await.unwrap().iter().any(is_completed_task) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    std::thread::spawn(move || answer.send(7)).join().unwrap().unwrap();
+
+    let text = lines.text();
+    let named = text.lines().find(|line| line.contains("waits for something outside it")).expect("it is in the log");
+    assert!(named.contains("waits_for_a_thread") && named.contains(handle.id()), "{named}");
+    // With the next task, the server knows too.
+    handle.signal(Signal::new("wake up", ())).await.unwrap();
+    test.failed_task_says(&handle, "Nondeterministic future").await;
+    worker.stop().await;
+    test.stop().await;
+}
+
+fn is_completed_task(event: &HistoryEvent) -> bool {
+    event.event_type() == EventType::WorkflowTaskCompleted
 }
 
 #[workflow]
