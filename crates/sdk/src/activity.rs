@@ -23,6 +23,7 @@
 mod call;
 mod context;
 mod host;
+mod left_behind;
 mod options;
 mod pool;
 mod registrar;

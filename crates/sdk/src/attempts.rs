@@ -4,7 +4,8 @@
 //! details of the last heartbeat, from attempt to attempt, whatever worker runs the next one; and from the last attempt
 //! to the workflow the details of its failure or, if it timed out, of its last heartbeat. So the list is kept there:
 //! as metadata of the first payload, which SDKs of all languages leave alone. Where there is no payload a null one
-//! carries it.
+//! carries it. Attempts of a local activity follow each other in one worker, where nothing has to travel between them: see
+//! `activity::left_behind`.
 //!
 //! metadata  `tradewind-attempts`           JSON: those that have ended, oldest first
 //!           `tradewind-attempts-carrier`   the payload is there for this alone, and not what somebody said
@@ -66,10 +67,15 @@ pub(crate) struct Earlier {
 impl Earlier {
     /// What the attempt with this number finds in the last heartbeat.
     pub(crate) fn found(number: u32, details: &[Payload]) -> Earlier {
+        Earlier::known(number, || told(details))
+    }
+
+    /// What the attempt with this number learns from a list of those before it.
+    pub(crate) fn known(number: u32, known: impl FnOnce() -> Vec<EarlierAttempt>) -> Earlier {
         if number <= 1 {
             return Earlier { number, ..Earlier::default() };
         }
-        let known = told(details);
+        let known = known();
         let first = number.saturating_sub(KEPT as u32).max(1);
         let before = (first..number)
             .map(|number| {

@@ -140,7 +140,10 @@ async fn schedule<A: Definition>(
     }
     let name = A::NAME.to_owned();
     let outcome = match options.local {
-        true => current.operations().local_activity(name, args, options.in_place(token)).await,
+        true => {
+            let outcome = current.operations().local_activity(name, args, options.in_place(token)).await;
+            outcome.map_err(|error| locals::wrapped(error, A::NAME, &converter, &context))
+        }
         false => current.operations().activity(name, args, options.remote(token)).await,
     };
     Ok(value::decode(outcome?, &converter, &context)?)

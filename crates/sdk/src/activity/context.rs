@@ -91,7 +91,7 @@ impl Attempt {
     }
 
     fn linked(link: Link, converter: PayloadConverter, pool: Arc<Pool>) -> Self {
-        let earlier = link.earlier();
+        let earlier = link.earlier(&pool);
         let attempt = Attempt { link, converter, pool, earlier, beats: Mutex::default(), quiet: Notify::new() };
         let details = attempt.details();
         attempt.beats.lock().last = (!details.is_empty()).then(|| RawValue::new(details.to_vec()));
@@ -127,17 +127,32 @@ impl Attempt {
 
     /// Tells whoever asks about this failure of the attempts before this one, and the next attempt of this one too.
     pub(crate) fn fail(self: &Arc<Self>, error: Error) -> Error {
-        let Some(info) = self.facts().filter(|info| !info.is_local) else {
-            return error;
-        };
+        let Some(info) = self.facts() else { return error };
         if error.is_failure() && may_be_retried(info, &error) {
             let next = self.earlier.and_this(error.failure_type(), &error.to_string(), ambient::system_now());
-            let mut beats = self.beats.lock();
-            let mut details = beats.last.clone().unwrap_or_default();
-            next.write(&mut details.payloads);
-            self.send(&mut beats, details);
+            self.leave(info, &next);
+        } else if info.is_local {
+            self.pool.left_behind().forget(info);
         }
         error.telling_of(&self.earlier)
+    }
+
+    /// Notes that there will be no other attempt.
+    pub(crate) fn succeed(&self) {
+        if let Some(info) = self.facts().filter(|info| info.is_local && info.attempt > 1) {
+            self.pool.left_behind().forget(info);
+        }
+    }
+
+    fn leave(self: &Arc<Self>, info: &Info, for_the_next: &Earlier) {
+        if info.is_local {
+            self.pool.left_behind().leave(info, for_the_next.attempts());
+            return;
+        }
+        let mut beats = self.beats.lock();
+        let mut details = beats.last.clone().unwrap_or_default();
+        for_the_next.write(&mut details.payloads);
+        self.send(&mut beats, details);
     }
 
     /// Hands a heartbeat on: at once, unless one is still under way.
@@ -204,13 +219,12 @@ impl Attempt {
 }
 
 impl Link {
-    fn earlier(&self) -> Earlier {
-        match self {
-            // The attempts of a local one follow each other without the server, and leave nothing behind.
-            Link::Worker(context) if !context.info().is_local => {
-                Earlier::found(context.info().attempt, context.heartbeat_details().raw())
-            }
-            _ => Earlier::default(),
+    fn earlier(&self, pool: &Pool) -> Earlier {
+        let Link::Worker(context) = self else { return Earlier::default() };
+        let info = context.info();
+        match info.is_local {
+            true => Earlier::known(info.attempt, || pool.left_behind().find(info)),
+            false => Earlier::found(info.attempt, context.heartbeat_details().raw()),
         }
     }
 }

@@ -50,7 +50,13 @@ impl<A: Definition> Host<A> {
 
     async fn attempt(self: Arc<Self>, context: ActivityContext, input: Undecoded) -> Result<RawValue, Error> {
         let attempt = Arc::new(Attempt::new(context, input.converter().clone(), self.means.pool.clone()));
-        let outcome = self.result(&attempt, input).await.map_err(|error| attempt.fail(error));
+        let outcome = match self.result(&attempt, input).await {
+            Ok(result) => {
+                attempt.succeed();
+                Ok(result)
+            }
+            Err(error) => Err(attempt.fail(error)),
+        };
         attempt.flushed().await;
         outcome
     }

@@ -8,6 +8,7 @@
 //!   to somebody else, or will not.
 
 use super::context::{self, Attempt, Info};
+use super::left_behind::LeftBehind;
 use super::watchdog::Watchdog;
 use crate::error::{Error, Result};
 use crate::telemetry::Blocked;
@@ -44,6 +45,7 @@ pub(crate) struct Pool {
     runtime: Option<Runtime>,
     home: Handle,
     watchdog: Watchdog,
+    left_behind: LeftBehind,
     /// The worker takes no more tasks.
     stopping: CancellationToken,
     /// No attempt goes on after this.
@@ -62,7 +64,8 @@ impl Pool {
         }
         let watchdog = Watchdog::start(options.blocked_limit, metric)?;
         let [stopping, over, gone] = std::array::from_fn(|_| CancellationToken::new());
-        Ok(Pool { runtime: Some(builder.build()?), home: Handle::current(), watchdog, stopping, over, gone })
+        let (home, left_behind) = (Handle::current(), LeftBehind::default());
+        Ok(Pool { runtime: Some(builder.build()?), home, watchdog, left_behind, stopping, over, gone })
     }
 
     fn runtime(&self) -> &Runtime {
@@ -72,6 +75,11 @@ impl Pool {
     /// Where heartbeats run, and whatever else must not wait for an activity.
     pub(crate) fn home(&self) -> &Handle {
         &self.home
+    }
+
+    /// What attempts of local activities leave for the next one.
+    pub(super) fn left_behind(&self) -> &LeftBehind {
+        &self.left_behind
     }
 
     /// How often an async activity was found to block its thread.

@@ -10,8 +10,8 @@ impl Error {
     /// The attempts of the activity before the one that this error is about, oldest first, the latest twenty of them
     /// at most.
     ///
-    /// Empty if the first attempt failed for good, if the activity was local, or if its last attempt ran in another SDK,
-    /// which keeps no such list. What timed out tells of those before the last heartbeat.
+    /// Empty if the first attempt failed for good, or if the last one ran in another SDK, which keeps no such list. What
+    /// timed out tells of those before the last heartbeat, and so a local activity, which has none, of nothing.
     ///
     /// ```
     /// # use tradewind::prelude::*;

@@ -57,11 +57,11 @@ pub enum Timeout {
 pub struct ActivityFailure<'a> {
     /// The activity's name.
     pub name: &'a str,
-    /// Its id in the run.
+    /// Its id in the run. Empty for a local activity that returned an error.
     pub id: &'a str,
-    /// Why there was no further attempt.
+    /// Why there was no further attempt. Of local activities not always known.
     pub retry_state: RetryState,
-    /// Who ran the last attempt.
+    /// Who ran the last attempt. Empty for a local activity.
     pub worker: &'a str,
 }
 

@@ -1,11 +1,22 @@
-//! Which activities the worker of this thread can run: those that a workflow may call as local ones.
+//! Local activities: which of them the worker of this thread can run, and how they fail.
 //!
 //! The official worker takes a local activity that it does not know for a failed attempt, and tries it for ever. Here
 //! the workflow task fails, with a word on what is missing.
+//!
+//! It hands the failure of one that it knows to the workflow without the wrapper that says which activity it is of, in which
+//! all others come. Here it gets one, so that local or not makes no difference to whoever looks at the error.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use temporalio_common::data_converters::{
+    DefaultFailureConverter, FailureConverter, PayloadConverter, SerializationContextData,
+};
+use temporalio_common::error::{ActivityExecutionError, IncomingError};
+use temporalio_common::protos::temporal::api::common::v1::ActivityType;
+use temporalio_common::protos::temporal::api::enums::v1::RetryState;
+use temporalio_common::protos::temporal::api::failure::v1::failure::FailureInfo;
+use temporalio_common::protos::temporal::api::failure::v1::{ActivityFailureInfo, Failure};
 
 thread_local! {
     static REGISTERED: RefCell<Option<Registered>> = const { RefCell::new(None) };
@@ -28,4 +39,35 @@ pub(crate) fn missing(activity: &str) -> Option<String> {
              type that has it to the worker, or leave out `local`"
         )
     })
+}
+
+/// The failure of a local activity as the failure of an activity. Its id is not known here.
+pub(crate) fn wrapped(
+    error: ActivityExecutionError,
+    activity: &str,
+    converter: &PayloadConverter,
+    context: &SerializationContextData,
+) -> ActivityExecutionError {
+    let ActivityExecutionError::Failed(failed) = &error else { return error };
+    let retry_state = match &failed.failure().failure_info {
+        // Timeouts and cancellations have one.
+        Some(FailureInfo::ActivityFailureInfo(_)) => return error,
+        Some(FailureInfo::ApplicationFailureInfo(info)) if info.non_retryable => RetryState::NonRetryableFailure,
+        _ => RetryState::Unspecified,
+    };
+    let wrapper = Failure {
+        message: "Activity task failed".into(),
+        cause: Some(Box::new(failed.failure().clone())),
+        failure_info: Some(FailureInfo::ActivityFailureInfo(ActivityFailureInfo {
+            activity_type: Some(ActivityType { name: activity.to_owned() }),
+            retry_state: retry_state.into(),
+            ..ActivityFailureInfo::default()
+        })),
+        ..Failure::default()
+    };
+    match DefaultFailureConverter::default().to_error(wrapper, converter, context) {
+        Ok(IncomingError::Activity(wrapped)) => ActivityExecutionError::Failed(wrapped),
+        Ok(_) => error,
+        Err(unreadable) => ActivityExecutionError::Serialization(unreadable),
+    }
 }

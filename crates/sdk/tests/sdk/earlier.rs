@@ -53,6 +53,26 @@ async fn learn_of_refusals(heartbeats: bool) -> Result<(String, Vec<String>)> {
 }
 
 #[workflow]
+async fn learn_of_local_refusals() -> Result<(String, Vec<String>)> {
+    let error = refused(false).local().await.unwrap_err();
+    assert_eq!(error.details::<u32>()?, None);
+    Ok((error.to_string(), summary(&error.earlier_attempts())))
+}
+
+#[workflow]
+async fn learn_of_local_fates(fates: Vec<String>) -> Result<(String, Option<usize>, Vec<String>)> {
+    let error = changing(fates).local().await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Application);
+    assert_eq!(error.activity().map(|activity| activity.name), Some("changing"));
+    Ok((error.failure_type().unwrap_or_default().to_owned(), error.details()?, summary(&error.earlier_attempts())))
+}
+
+#[workflow]
+async fn fails_of_a_local_fate() -> Result<()> {
+    changing(vec!["final".into()]).local().with(|o| o.max_attempts(1)).await
+}
+
+#[workflow]
 async fn learn_of_fates(fates: Vec<String>) -> Result<(String, Option<usize>, Vec<String>)> {
     let error = changing(fates).await.unwrap_err();
     assert_eq!(error.last_heartbeat::<u32>()?, None);
@@ -72,6 +92,34 @@ async fn a_failure_tells_of_the_attempts_before_it() {
         assert_eq!(last, "activity refused failed: status 503");
         assert_eq!(earlier, ["1: Http status 501", "2: Http status 502"]);
     }
+    worker.stop().await;
+    test.stop().await;
+}
+
+#[tokio::test]
+async fn a_local_activity_tells_of_its_attempts_too() {
+    let test = Test::start().await;
+    let worker = test.worker(|worker| {
+        let worker = worker.activity(refused).activity(changing);
+        worker.workflow(learn_of_local_refusals).workflow(learn_of_local_fates).workflow(fails_of_a_local_fate)
+    });
+    let (last, earlier) = test.client.execute(learn_of_local_refusals()).await.unwrap();
+    assert_eq!(last, "activity refused failed: status 503");
+    assert_eq!(earlier, ["1: Http status 501", "2: Http status 502"]);
+
+    let fates = ["a", "b", "c"].map(str::to_owned).to_vec();
+    let failed = test.client.execute(learn_of_local_fates(fates)).await.unwrap();
+    assert_eq!(failed, ("Fate".into(), Some(3), vec!["1: Fate a".into(), "2: Fate b".into()]));
+
+    // Who waits for the workflow sees the activity in between, as of one that is not local.
+    let ClientError::Failed(error) = test.client.execute(fails_of_a_local_fate()).await.unwrap_err() else {
+        panic!("it fails")
+    };
+    assert_eq!(error.activity().map(|activity| activity.name), Some("changing"));
+    assert_eq!(
+        (error.to_string(), error.failure_type(), error.details().unwrap()),
+        ("final".into(), Some("Fate"), Some(1))
+    );
     worker.stop().await;
     test.stop().await;
 }
