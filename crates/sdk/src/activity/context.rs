@@ -128,6 +128,16 @@ impl Attempt {
     /// Tells whoever asks about this failure of the attempts before this one, and the next attempt of this one too.
     pub(crate) fn fail(self: &Arc<Self>, error: Error) -> Error {
         let Some(info) = self.facts() else { return error };
+        let error = match info.is_local && error.completes_later() {
+            // Only tasks of the server have an elsewhere. The official worker refuses this, and waits for the timeout.
+            true => Error::non_retryable(format!(
+                "{} completes later, and is called as a local activity, whose result comes from its function: leave out \
+                 `local`",
+                info.activity_type
+            ))
+            .with_type("CompletesLater"),
+            false => error,
+        };
         if error.is_failure() && may_be_retried(info, &error) {
             let next = self.earlier.and_this(error.failure_type(), &error.to_string(), ambient::system_now());
             self.leave(info, &next);
@@ -259,7 +269,7 @@ pub fn info() -> Option<Info> {
 /// Says that the attempt lives and how far it has come. The next attempt finds it in [`heartbeat_details`].
 ///
 /// Cheap to call: at most a few messages per heartbeat timeout are sent, and what was said last is never lost with a
-/// failure. Does nothing when the function is called as a function.
+/// failure. Does nothing when the function is called as a function, or as a local activity.
 pub fn heartbeat<T: Value>(details: &T) {
     let Some(attempt) = current() else { return };
     let context = SerializationContextData::Activity(ActivitySerializationContext::new());
@@ -375,6 +385,7 @@ pub async fn heartbeat_every<F: Future>(interval: Duration, work: F) -> Result<F
 }
 
 /// The result comes later and from elsewhere, through [`Client::activity`](crate::Client::activity): return this error.
+/// From a local activity it cannot.
 pub fn completes_later() -> Error {
     Repr::CompletesLater.into()
 }

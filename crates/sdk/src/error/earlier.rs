@@ -43,9 +43,14 @@ impl Error {
         !matches!(*self.repr, Repr::Cancelled(_) | Repr::CompletesLater)
     }
 
+    /// Whether the result is to come from elsewhere.
+    pub(crate) fn completes_later(&self) -> bool {
+        matches!(*self.repr, Repr::CompletesLater)
+    }
+
     /// With the attempts before the one that ends like this, for whoever called the activity.
     pub(crate) fn telling_of(mut self, earlier: &Earlier) -> Error {
-        if earlier.attempts().is_empty() || matches!(*self.repr, Repr::CompletesLater) {
+        if earlier.attempts().is_empty() || self.completes_later() {
             return self;
         }
         let non_retryable = self.is_non_retryable();

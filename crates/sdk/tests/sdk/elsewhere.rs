@@ -24,6 +24,11 @@ async fn ask(question: String) -> Result<String> {
 }
 
 #[workflow]
+async fn asking_locally(question: String) -> Result<String> {
+    ask(question).local().await
+}
+
+#[workflow]
 async fn asking(question: String) -> Result<String> {
     ask(question).with(|o| o.id("question")).await
 }
@@ -138,6 +143,18 @@ async fn a_cancellation_reaches_whoever_works_elsewhere() {
     tokio::time::timeout(Duration::from_secs(30), told).await.expect("it is asked to stop");
     question.report_cancelled().await.unwrap();
     assert_eq!(run.result().await.unwrap(), "Cancelled true");
+    worker.stop().await;
+    test.stop().await;
+}
+
+#[tokio::test]
+async fn a_local_activity_has_no_elsewhere() {
+    let test = Test::start().await;
+    let worker = test.worker(|worker| worker.activity(ask).workflow(asking_locally));
+    let failed = test.client.execute(asking_locally("who?".into())).await.unwrap_err();
+    let ClientError::Failed(error) = failed else { panic!("{failed:?}") };
+    assert_eq!(error.failure_type(), Some("CompletesLater"));
+    assert!(error.to_string().contains("leave out `local`"), "{error}");
     worker.stop().await;
     test.stop().await;
 }
