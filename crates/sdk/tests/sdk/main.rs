@@ -15,6 +15,7 @@ mod environment;
 mod failures;
 mod kills;
 mod limits;
+mod locals;
 mod macros;
 mod messages;
 mod orchestration;
