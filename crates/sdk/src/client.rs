@@ -9,6 +9,7 @@ mod handle;
 mod list;
 mod schedule;
 mod start;
+mod wire;
 mod with_start;
 
 pub use activity::{ActivityHandle, ActivityRef, HeartbeatResponse};

@@ -36,6 +36,7 @@ mod attempts;
 pub mod client;
 pub mod error;
 pub mod payload;
+mod priority;
 mod replay;
 pub mod telemetry;
 pub mod testing;
@@ -46,6 +47,7 @@ pub mod workflow;
 
 pub use client::{Client, ClientError, WorkflowHandle};
 pub use error::{Error, Result};
+pub use priority::Priority;
 pub use replay::{Divergence, Replay, ReplayError, replay};
 /// Makes an activity of an async function, or with `blocking` of a plain one.
 ///
@@ -68,7 +70,8 @@ pub use replay::{Divergence, Replay, ReplayError, replay};
 /// | `rate_limit` | starts per second, over all workers | no limit |
 /// | `local` | | it is a task of its own on the server |
 /// | `blocking` | | it is async |
-/// | `priority`, `cancellation` | expression | the defaults of [`activity::Options`] |
+/// | `priority` | number or [`Priority`] | that of the workflow |
+/// | `cancellation` | expression | [`Cancellation::Request`](activity::Cancellation::Request) |
 /// | `summary` | text | none |
 /// | `crate` | path of this crate | `::tradewind`; for those who know it as a re-export or by another name |
 ///
@@ -145,8 +148,8 @@ pub use sdk_macros::activities;
 /// | `#[update]` | what changes the state and answers | `&mut self`, or `this: This<Self>` if it is async |
 /// | `#[validator(update)]` | what may refuse an update | `&self` and references to the update's arguments |
 ///
-/// Options: `name`, `task_queue`, `execution_timeout`, `run_timeout`, `task_timeout`, `cron_schedule`, `retry_policy`,
-/// `priority`, `parent_close_policy`, `cancellation`, `summary`; see [`workflow::Options`]; and `crate`, as for an
+/// Options: `name`, `task_queue`, `execution_timeout`, `run_timeout`, `task_timeout`, `cron_schedule`, `retry_policy` (a
+/// [`RetryPolicy`](workflow::RetryPolicy)), `priority` (a number or a [`Priority`]), `parent_close_policy`, `cancellation`, `summary`; see [`workflow::Options`]; and `crate`, as for an
 /// [`activity`](macro@activity). Signals, queries and updates take a `name`.
 ///
 /// Semicolons in the place of all bodies declare a workflow whose code is elsewhere, perhaps in another language. Clients and

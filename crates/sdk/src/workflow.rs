@@ -40,7 +40,7 @@ pub use join::{JoinAll, TryJoinAll, join_all, try_join_all};
 #[doc(hidden)]
 pub use message::{Messages, QueryHandler, Received, SignalHandler, UpdateHandler, infallible};
 pub use message::{Query, Signal, Update};
-pub use options::{Options, ParentClosePolicy};
+pub use options::{Options, ParentClosePolicy, RetryPolicy};
 pub use random::{Random, random, uuid};
 pub use saga::{Saga, saga};
 pub use scope::{Scope, Scoped, cancellation_reason, cancelled, detached, is_cancelled};

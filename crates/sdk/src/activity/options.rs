@@ -1,7 +1,8 @@
 //! How an activity is scheduled, retried and timed out.
 
+use crate::Priority;
 use std::time::Duration;
-use temporalio_common::{ActivityCloseTimeouts, Priority, RetryPolicy};
+use temporalio_common::{ActivityCloseTimeouts, RetryPolicy};
 use temporalio_workflow::{ActivityCancellationType, ActivityOptions, LocalActivityOptions, WorkflowCancellationToken};
 
 /// The longest one attempt may take when neither `start_to_close_timeout` nor `schedule_to_close_timeout` is set.
@@ -119,9 +120,9 @@ impl Options {
         self
     }
 
-    /// Its priority among the tasks of its queue.
-    pub fn priority(mut self, priority: Priority) -> Self {
-        self.priority = Some(priority);
+    /// Its priority among the tasks of its queue: a number, or more of a [`Priority`].
+    pub fn priority(mut self, priority: impl Into<Priority>) -> Self {
+        self.priority = Some(priority.into());
         self
     }
 
@@ -179,7 +180,7 @@ impl Options {
             .maybe_task_queue(self.task_queue)
             .maybe_activity_id(self.id)
             .maybe_summary(self.summary)
-            .maybe_priority(self.priority)
+            .maybe_priority(self.priority.map(Priority::into_official))
             .cancellation_type(self.cancellation)
             .cancellation_token(token)
             .build()

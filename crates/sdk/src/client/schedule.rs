@@ -1,19 +1,28 @@
 //! Schedules: workflows that start by the calendar.
 
-use super::{Client, ClientError};
-use crate::value::Encode;
+use super::{Client, ClientError, wire};
+use crate::ambient;
+use crate::value::{Encode, Value};
 use crate::workflow;
 use futures_util::stream::{BoxStream, Stream, StreamExt};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
-use temporalio_client::RpcOptions;
+use temporalio_client::grpc::WorkflowService;
 use temporalio_client::schedules::{
-    BackfillScheduleOptions, CreateScheduleOptions, DeleteScheduleOptions, ListSchedulesOptions, PauseScheduleOptions,
-    ScheduleAction, ScheduleSpec, TriggerScheduleOptions, UnpauseScheduleOptions,
+    BackfillScheduleOptions, DeleteScheduleOptions, ListSchedulesOptions, PauseScheduleOptions, ScheduleError,
+    ScheduleSpec, TriggerScheduleOptions, UnpauseScheduleOptions,
 };
-use temporalio_common::UntypedWorkflow;
-use temporalio_common::data_converters::{SerializationContextData, WorkflowSerializationContext};
+use temporalio_client::tonic::IntoRequest;
+use temporalio_client::{NamespacedClient, RpcOptions};
+use temporalio_common::MemoValues;
+use temporalio_common::data_converters::{RawValue, SerializationContextData, WorkflowSerializationContext};
+use temporalio_common::protos::temporal::api::common::v1::WorkflowType;
+use temporalio_common::protos::temporal::api::enums::v1::ScheduleOverlapPolicy;
+use temporalio_common::protos::temporal::api::schedule::v1 as proto;
+use temporalio_common::protos::temporal::api::taskqueue::v1::TaskQueue;
+use temporalio_common::protos::temporal::api::workflow::v1::NewWorkflowExecutionInfo;
+use temporalio_common::protos::temporal::api::workflowservice::v1::CreateScheduleRequest;
 
 pub use temporalio_client::schedules::{
     ScheduleBackfill as Backfill, ScheduleCalendarSpec as Calendar, ScheduleDescription,
@@ -45,9 +54,13 @@ pub struct Schedule {
     options: workflow::Options,
     spec: ScheduleSpec,
     overlap: Overlap,
+    catch_up: Option<Duration>,
+    pause_on_failure: bool,
     paused: bool,
     note: String,
+    actions_max: Option<u32>,
     trigger: bool,
+    memo: Option<MemoValues>,
 }
 
 impl Client {
@@ -62,9 +75,13 @@ impl Client {
             options,
             spec: ScheduleSpec::default(),
             overlap: Overlap::default(),
+            catch_up: None,
+            pause_on_failure: false,
             paused: false,
             note: String::new(),
+            actions_max: None,
             trigger: false,
+            memo: None,
         }
     }
 
@@ -136,6 +153,24 @@ impl Schedule {
         self
     }
 
+    /// How late it may start what it could not start in time, because the server was down. A year, if nothing is said.
+    pub fn catch_up(mut self, limit: Duration) -> Self {
+        self.catch_up = Some(limit);
+        self
+    }
+
+    /// Pauses it once a run has failed or timed out.
+    pub fn pause_on_failure(mut self) -> Self {
+        self.pause_on_failure = true;
+        self
+    }
+
+    /// Starts no more than so many runs.
+    pub fn at_most(mut self, runs: u32) -> Self {
+        self.actions_max = Some(runs);
+        self
+    }
+
     /// Creates it paused.
     pub fn paused(mut self, why: impl Into<String>) -> Self {
         self.paused = true;
@@ -167,24 +202,134 @@ impl Schedule {
         self
     }
 
-    async fn create(self) -> Result<ScheduleHandle, ClientError> {
-        let queue = self.client.queue_for(self.workflow, &self.options)?;
-        let converter = self.client.inner().options().data_converter.payload_converter();
-        let context = SerializationContextData::Workflow(WorkflowSerializationContext::new());
-        let args = self.args.payloads(converter, &context)?;
-        let workflow_id = self.options.id.unwrap_or_else(|| self.id.clone());
-        let action = ScheduleAction::start_workflow(UntypedWorkflow::new(self.workflow), args, queue, workflow_id);
-        let options = CreateScheduleOptions::builder()
-            .action(action)
-            .spec(self.spec)
-            .overlap_policy(self.overlap)
-            .paused(self.paused)
-            .note(self.note)
-            .trigger_immediately(self.trigger)
-            .build();
-        let inner = self.client.inner().create_schedule(self.id, options).await?;
-        Ok(ScheduleHandle { inner })
+    /// Changes any option that a workflow has wherever it is started from: timeouts, retries, search attributes, …
+    pub fn with(mut self, change: impl FnOnce(workflow::Options) -> workflow::Options) -> Self {
+        self.options = change(self.options);
+        self
     }
+
+    /// Attaches a value to each of its runs: see [`Start::memo`](super::Start::memo).
+    pub fn memo(mut self, name: impl Into<String>, value: impl Value + Sync) -> Self {
+        self.memo.get_or_insert_default().insert(name.into(), value);
+        self
+    }
+
+    /// The official client has no place for the options of the runs.
+    async fn create(self) -> Result<ScheduleHandle, ClientError> {
+        let (client, id) = (self.client.clone(), self.id.clone());
+        let request = self.request().await?;
+        let mut service = client.inner().clone();
+        WorkflowService::create_schedule(&mut service, request.into_request()).await.map_err(ScheduleError::from)?;
+        Ok(client.schedule_handle(id))
+    }
+
+    async fn request(self) -> Result<CreateScheduleRequest, ClientError> {
+        let Schedule { client, workflow, options, memo, .. } = self;
+        let context = SerializationContextData::Workflow(WorkflowSerializationContext::new());
+        let args = self.args.payloads(client.converter().payload_converter(), &context)?;
+        let workflow_id = options.id.clone().unwrap_or_else(|| self.id.clone());
+        let action = Action { workflow, workflow_id, args, options, memo }.start(&client).await?;
+        let schedule = proto::Schedule {
+            spec: Some(spec(self.spec)?),
+            action: Some(action),
+            policies: Some(proto::SchedulePolicies {
+                overlap_policy: overlap(self.overlap)?.into(),
+                catchup_window: self.catch_up.map(wire::duration).transpose()?,
+                pause_on_failure: self.pause_on_failure,
+                ..proto::SchedulePolicies::default()
+            }),
+            state: Some(proto::ScheduleState {
+                paused: self.paused,
+                notes: self.note,
+                limited_actions: self.actions_max.is_some(),
+                remaining_actions: self.actions_max.unwrap_or_default().into(),
+            }),
+        };
+        let initial_patch = self.trigger.then(|| proto::SchedulePatch {
+            trigger_immediately: Some(proto::TriggerImmediatelyRequest {
+                overlap_policy: ScheduleOverlapPolicy::AllowAll.into(),
+                ..proto::TriggerImmediatelyRequest::default()
+            }),
+            ..proto::SchedulePatch::default()
+        });
+        Ok(CreateScheduleRequest {
+            namespace: client.inner().namespace(),
+            identity: client.inner().identity(),
+            request_id: ambient::unique(),
+            schedule_id: self.id,
+            schedule: Some(schedule),
+            initial_patch,
+            ..CreateScheduleRequest::default()
+        })
+    }
+}
+
+/// What a schedule does each time.
+struct Action {
+    workflow: &'static str,
+    workflow_id: String,
+    args: RawValue,
+    options: workflow::Options,
+    memo: Option<MemoValues>,
+}
+
+impl Action {
+    async fn start(self, client: &Client) -> Result<proto::ScheduleAction, ClientError> {
+        let Action { workflow, workflow_id, args, options, memo } = self;
+        if let Some(cron) = &options.cron_schedule {
+            let message = format!("a schedule starts the workflow, so it has no cron_schedule of its own: {cron:?}");
+            return Err(ClientError::Invalid(message));
+        }
+        let start = NewWorkflowExecutionInfo {
+            workflow_id,
+            workflow_type: Some(WorkflowType { name: workflow.to_owned() }),
+            task_queue: Some(TaskQueue { name: client.queue_for(workflow, &options)?, ..TaskQueue::default() }),
+            input: Some(wire::input(client, args).await?),
+            workflow_execution_timeout: options.execution_timeout.map(wire::duration).transpose()?,
+            workflow_run_timeout: options.run_timeout.map(wire::duration).transpose()?,
+            workflow_task_timeout: options.task_timeout.map(wire::duration).transpose()?,
+            retry_policy: options.retry_policy.map(Into::into),
+            memo: wire::memo(client, memo.as_ref()).await?,
+            search_attributes: options.search_attributes.map(|attributes| attributes.into_proto()),
+            user_metadata: wire::summary(options.summary.as_ref()).await?,
+            priority: options.priority.map(|priority| priority.into_official().into()),
+            ..NewWorkflowExecutionInfo::default()
+        };
+        Ok(proto::ScheduleAction { action: Some(proto::schedule_action::Action::StartWorkflow(start)) })
+    }
+}
+
+fn spec(spec: ScheduleSpec) -> Result<proto::ScheduleSpec, ClientError> {
+    let mut interval = Vec::new();
+    for one in spec.intervals {
+        let phase = one.offset.map(wire::duration).transpose()?;
+        interval.push(proto::IntervalSpec { interval: Some(wire::duration(one.every)?), phase });
+    }
+    #[expect(deprecated, reason = "no other field takes calendars as the text that they are here")]
+    Ok(proto::ScheduleSpec {
+        interval,
+        calendar: spec.calendars.into_iter().map(Into::into).collect(),
+        exclude_calendar: spec.exclude_calendars.into_iter().map(Into::into).collect(),
+        cron_string: spec.cron_strings,
+        timezone_name: spec.timezone_name,
+        start_time: spec.start_time.map(Into::into),
+        end_time: spec.end_time.map(Into::into),
+        jitter: spec.jitter.map(wire::duration).transpose()?,
+        ..proto::ScheduleSpec::default()
+    })
+}
+
+fn overlap(policy: Overlap) -> Result<ScheduleOverlapPolicy, ClientError> {
+    Ok(match policy {
+        Overlap::Unspecified => ScheduleOverlapPolicy::Unspecified,
+        Overlap::Skip => ScheduleOverlapPolicy::Skip,
+        Overlap::BufferOne => ScheduleOverlapPolicy::BufferOne,
+        Overlap::BufferAll => ScheduleOverlapPolicy::BufferAll,
+        Overlap::CancelOther => ScheduleOverlapPolicy::CancelOther,
+        Overlap::TerminateOther => ScheduleOverlapPolicy::TerminateOther,
+        Overlap::AllowAll => ScheduleOverlapPolicy::AllowAll,
+        unknown => return Err(ClientError::Invalid(format!("the overlap policy {unknown:?} is not known here"))),
+    })
 }
 
 impl IntoFuture for Schedule {

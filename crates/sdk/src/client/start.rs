@@ -2,6 +2,7 @@
 
 use super::with_start::Described;
 use super::{Client, ClientError, WorkflowHandle, delayed};
+use crate::Priority;
 use crate::ambient;
 use crate::value::{Encode, Value};
 use crate::workflow::{self, Options};
@@ -153,7 +154,7 @@ impl<W: workflow::Definition, Then> Start<W, Then> {
             .maybe_retry_policy(options.retry_policy)
             .maybe_cron_schedule(options.cron_schedule)
             .maybe_search_attributes(options.search_attributes)
-            .priority(options.priority.unwrap_or_default())
+            .priority(options.priority.map(Priority::into_official).unwrap_or_default())
             .maybe_static_summary(options.summary)
             .id_conflict_policy(self.id_conflict)
             .id_reuse_policy(self.id_reuse)

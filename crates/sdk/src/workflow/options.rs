@@ -1,10 +1,12 @@
 //! How a workflow is started, by a client or by a parent.
 
+use crate::Priority;
 use std::time::Duration;
 use temporalio_common::search_attributes::SearchAttributes;
-use temporalio_common::{Priority, RetryPolicy};
 use temporalio_workflow::{ChildWorkflowCancellationType, ChildWorkflowOptions, WorkflowCancellationToken};
 
+/// How a workflow that fails is run again: `RetryPolicy::builder().maximum_attempts(3).build()`.
+pub use temporalio_common::RetryPolicy;
 pub use temporalio_workflow::ParentClosePolicy;
 
 /// The options of a workflow: from its attribute, changed for one start by [`Call::with`](super::Call::with).
@@ -74,9 +76,9 @@ impl Options {
         self
     }
 
-    /// Its priority among the tasks of its queue.
-    pub fn priority(mut self, priority: Priority) -> Self {
-        self.priority = Some(priority);
+    /// Its priority among the tasks of its queue: a number, or more of a [`Priority`].
+    pub fn priority(mut self, priority: impl Into<Priority>) -> Self {
+        self.priority = Some(priority.into());
         self
     }
 
@@ -114,7 +116,7 @@ impl Options {
             .maybe_retry_policy(self.retry_policy)
             .maybe_cron_schedule(self.cron_schedule)
             .maybe_search_attributes(self.search_attributes)
-            .maybe_priority(self.priority)
+            .maybe_priority(self.priority.map(Priority::into_official))
             .maybe_static_summary(self.summary)
             .parent_close_policy(self.parent_close_policy)
             .cancel_type(cancel_type)

@@ -18,6 +18,7 @@ mod limits;
 mod locals;
 mod macros;
 mod messages;
+mod options;
 mod orchestration;
 mod payloads;
 #[cfg(feature = "embedded")]
