@@ -22,7 +22,7 @@ use crate::{
     ids::{EventId, TaskKind},
     proto::Proto,
     retry,
-    state::{Activity, ActivityAttempt, ActivityPhase, priority_key},
+    state::{Activity, ActivityAttempt, ActivityPhase},
     step::{ActivityRef, BadCommand, Dispatch, PolledActivity, Rejection, Reply},
     workflow_task,
 };
@@ -82,7 +82,7 @@ pub(crate) fn on_schedule(
         ));
     }
 
-    let priority = priority_key(command.priority.as_ref());
+    let priority = draft.state.start.activity_priority(command.priority.as_ref());
     let queue = command.task_queue.as_ref().map(|it| it.name.clone()).unwrap_or_default();
     let scheduled = draft.record(Attributes::ActivityTaskScheduledEventAttributes(Box::new(
         ActivityTaskScheduledEventAttributes {

@@ -82,9 +82,10 @@ pub(crate) fn on_command(
     };
     let initiated = draft.record(A::StartChildWorkflowExecutionInitiatedEventAttributes(Box::new(attributes.clone())));
     let request_id = draft.env.run_id(initiated as u64);
+    let priority = draft.state.start.child_priority(attributes.priority.clone());
     draft.transfer(Transfer::StartChild {
         initiated,
-        attributes: Box::new(Proto(attributes)),
+        attributes: Box::new(Proto(StartChildWorkflowExecutionInitiatedEventAttributes { priority, ..attributes })),
         user_metadata: user_metadata.map(Proto),
         request_id,
     });
@@ -157,9 +158,6 @@ fn normalize(draft: &Draft<'_>, command: &mut StartChildWorkflowExecutionCommand
         search_attributes::apply_types(attributes, &space.search_attributes);
     }
     check_priority(command.priority.as_ref(), limits.fairness_key_length_max).map_err(bad)?;
-    if command.priority.is_none() {
-        command.priority = draft.state.start.event.priority.clone();
-    }
     let queue = command.task_queue.get_or_insert_default();
     if queue.name.is_empty() {
         queue.name = draft.state.start.task_queue().to_owned();

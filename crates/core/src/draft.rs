@@ -293,7 +293,7 @@ impl<'a> Draft<'a> {
             id: task,
             kind: TaskKind::Activity,
             queue: activity.task_queue().to_owned(),
-            priority: crate::state::priority_key(activity.facts.attributes.priority.as_ref()),
+            priority: self.state.start.activity_priority(activity.facts.attributes.priority.as_ref()),
         };
         self.settle(settled);
     }

@@ -17,7 +17,7 @@ mod start;
 mod workflow_task;
 
 pub use activity::{Activity, ActivityAttempt, ActivityFacts, ActivityPhase};
-pub use start::{PRIORITY_DEFAULT, Parent, Start, priority_key};
+pub use start::{PRIORITY_DEFAULT, Parent, Start};
 pub use workflow_task::{SPECULATIVE_SCHEDULE_TO_START, ScheduledTask, StartedTask, Sticky, TaskClass, WorkflowTask};
 
 use crate::{ids::EventId, proto::Proto, time::Timestamp};

@@ -10,7 +10,7 @@ use crate::{
     ids::TaskKind,
     proto::Proto,
     retry,
-    state::{Activity, ActivityPhase, priority_key},
+    state::{Activity, ActivityPhase},
     step::Dispatch,
 };
 use api::{
@@ -53,7 +53,7 @@ pub(super) fn dispatch_again(draft: &mut Draft<'_>, activity: &Activity) {
         queue: activity.task_queue().to_owned(),
         sticky: None,
         scheduled: activity.facts.scheduled,
-        priority: priority_key(activity.facts.attributes.priority.as_ref()),
+        priority: draft.state.start.activity_priority(activity.facts.attributes.priority.as_ref()),
     });
     draft.change_attempt(activity.facts.scheduled, |attempt| attempt.phase = ActivityPhase::Queued { task });
     draft.step.durable = true;

@@ -39,17 +39,6 @@ pub(super) fn normalize(draft: &Draft<'_>, command: &mut ScheduleActivityTaskCom
     }
     check_priority(command.priority.as_ref(), limits.fairness_key_length_max)
         .map_err(|text| format!("invalid priorities: {text}"))?;
-    // What the activity leaves open it takes from its workflow.
-    if let Some(inherited) = &draft.state.start.event.priority {
-        let own = command.priority.get_or_insert_with(|| inherited.clone());
-        if own.priority_key == 0 {
-            own.priority_key = inherited.priority_key;
-        }
-        if own.fairness_key.is_empty() {
-            own.fairness_key = inherited.fairness_key.clone();
-            own.fairness_weight = inherited.fairness_weight;
-        }
-    }
     for (what, timeout) in [
         ("ScheduleToCloseTimeout", &command.schedule_to_close_timeout),
         ("ScheduleToStartTimeout", &command.schedule_to_start_timeout),

@@ -62,7 +62,28 @@ impl Start {
     }
 
     pub fn priority(&self) -> i32 {
-        priority_key(self.event.priority.as_ref())
+        key(self.event.priority.as_ref()).unwrap_or(PRIORITY_DEFAULT)
+    }
+
+    /// Of an activity: its own, or that of the run.
+    pub fn activity_priority(&self, own: Option<&Priority>) -> i32 {
+        key(own).unwrap_or_else(|| self.priority())
+    }
+
+    /// Of a child: what it leaves open it takes from this run, part by part.
+    pub fn child_priority(&self, own: Option<Priority>) -> Option<Priority> {
+        let Some(inherited) = &self.event.priority else { return own };
+        let mut own = own.unwrap_or_default();
+        if own.priority_key == 0 {
+            own.priority_key = inherited.priority_key;
+        }
+        if own.fairness_key.is_empty() {
+            own.fairness_key.clone_from(&inherited.fairness_key);
+        }
+        if own.fairness_weight == 0.0 {
+            own.fairness_weight = inherited.fairness_weight;
+        }
+        Some(own)
     }
 
     pub fn parent(&self) -> Option<Parent> {
@@ -86,7 +107,6 @@ pub struct Parent {
 /// The default priority of the protocol; lower is more urgent.
 pub const PRIORITY_DEFAULT: i32 = 3;
 
-/// A priority message's key, with the default filled in.
-pub fn priority_key(priority: Option<&Priority>) -> i32 {
-    priority.map(|it| it.priority_key).filter(|key| *key > 0).unwrap_or(PRIORITY_DEFAULT)
+fn key(priority: Option<&Priority>) -> Option<i32> {
+    priority.map(|it| it.priority_key).filter(|key| *key > 0)
 }

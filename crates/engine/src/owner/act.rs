@@ -183,7 +183,7 @@ impl Owner {
                     queue: activity.task_queue().to_owned(),
                     sticky: None,
                     scheduled: *scheduled,
-                    priority: tradewind_core::state::priority_key(activity.facts.attributes.priority.as_ref()),
+                    priority: state.start.activity_priority(activity.facts.attributes.priority.as_ref()),
                 },
                 None => return,
             },
