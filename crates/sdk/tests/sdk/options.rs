@@ -133,11 +133,11 @@ async fn options_are_on_the_wire_as_they_were_said() {
             )
         })
         .collect();
-    assert_eq!(facts[0], ([11, 44, 33, 5, 2, 9], 4, 1.5, "No Never".into(), (2, "ann", 2.5)));
+    assert_eq!(facts[0], ([11, 44, 33, 5, 2, 9], 4, 1.5, "No Never".into(), (2, "", 0.0)));
     assert_eq!(facts[1], ([12, 45, 34, 6, 3, 10], 5, 3.0, "None".into(), (1, "bob", 0.5)));
-    // What nobody said: five minutes for an attempt, no end of them, and the priority of the workflow.
+    // What nobody said: five minutes for an attempt, no end of them, and whatever priority the workflow has.
     let (timeouts, attempts, ..) = &facts[2];
-    assert_eq!((timeouts[0], *attempts, facts[2].4), (300, 0, (4, "ann", 2.5)));
+    assert_eq!((timeouts[0], *attempts, facts[2].4), (300, 0, (0, "", 0.0)));
     assert_eq!(scheduled[1].activity_id, "an id");
 
     let handle = test.client.start(parent()).await.unwrap();
@@ -153,6 +153,32 @@ async fn options_are_on_the_wire_as_they_were_said() {
     assert_eq!(child.parent_close_policy(), WireClose::Abandon);
     is_policy(child.retry_policy.as_ref());
     assert_eq!(key(child.priority.as_ref()), (4, "ann", 2.5));
+    worker.stop().await;
+    test.stop().await;
+}
+
+#[workflow]
+async fn has_children(ids: [String; 2]) -> Result<()> {
+    let [open, half] = ids;
+    measures_itself().id(open).await?;
+    measures_itself().id(half).with(|o| o.priority(2)).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn children_take_from_their_parent_what_their_priority_leaves_open() {
+    let test = Test::start().await;
+    let worker = test.worker(|worker| worker.activity(plain).workflow(has_children).workflow(measures_itself));
+    let ids = [format!("open-{}", uuid()), format!("half-{}", uuid())];
+    let parent = test.client.execute(has_children(ids.clone()));
+    parent.with(|o| o.priority(Priority::new(4).fairness("ann", 2.5))).await.unwrap();
+    for (id, expected) in ids.iter().zip([(4, "ann", 2.5), (2, "ann", 2.5)]) {
+        let events = test.client.untyped_handle(id).history().into_events().await.unwrap();
+        let Some(Attributes::WorkflowExecutionStartedEventAttributes(started)) = &events[0].attributes else {
+            panic!("it starts otherwise: {:?}", events[0])
+        };
+        assert_eq!(key(started.priority.as_ref()), expected, "{id}");
+    }
     worker.stop().await;
     test.stop().await;
 }
@@ -209,7 +235,7 @@ async fn a_cron_schedule_runs_it_again_and_again() {
 async fn waits_to_be_cancelled(cleans_up: bool) -> Result<String> {
     let outcome = workflow::sleep(60 * SECOND).await;
     if cleans_up {
-        workflow::detached(workflow::sleep(SECOND)).await?;
+        workflow::detached(workflow::sleep(3 * SECOND)).await?;
     }
     outcome.map(|()| "slept".into())
 }
@@ -242,16 +268,16 @@ async fn children_that_are_left_behind_end_by_their_policy() {
     test.stop().await;
 }
 
-/// How its child ends for it, and how long it waited for that, in seconds.
+/// How its child ends for it, and whether it waited for that.
 #[workflow]
-async fn cancels_a_child(id: String, how: String) -> Result<(String, u64)> {
+async fn cancels_a_child(id: String, how: String) -> Result<(String, bool)> {
     let how = match how.as_str() {
         "wait" => Cancellation::Wait,
         "abandon" => Cancellation::Abandon,
         _ => Cancellation::Request,
     };
     let scope = Scope::new();
-    let began = workflow::now();
+    let mut began = workflow::now();
     let child = scope.run(
         waits_to_be_cancelled(true)
             .id(id)
@@ -260,17 +286,21 @@ async fn cancels_a_child(id: String, how: String) -> Result<(String, u64)> {
     let (outcome, ()) = workflow::join!(child, async {
         let _ = workflow::sleep(SECOND / 2).await;
         scope.cancel();
+        began = workflow::now();
     });
     let error = outcome.unwrap_err();
     assert!(error.is_cancelled(), "{error}");
-    Ok((format!("{:?}", error.kind()), workflow::now().duration_since(began)?.as_secs()))
+    let waited = workflow::now().duration_since(began)? >= 2 * SECOND;
+    // Some servers forget what a run asked for in the task that ends it.
+    workflow::sleep(SECOND).await?;
+    Ok((format!("{:?}", error.kind()), waited))
 }
 
 #[tokio::test]
 async fn a_child_is_cancelled_as_its_parent_said() {
     let test = Test::start().await;
     let worker = test.worker(|worker| worker.workflow(cancels_a_child).workflow(waits_to_be_cancelled));
-    for (how, waited, goes_on) in [("request", 0, false), ("wait", 1, false), ("abandon", 0, true)] {
+    for (how, waited, goes_on) in [("request", false, false), ("wait", true, false), ("abandon", false, true)] {
         let id = format!("child-{}", uuid());
         let outcome = test.client.execute(cancels_a_child(id.clone(), how.into())).await.unwrap();
         assert_eq!(outcome, ("Cancelled".into(), waited), "{how}");
@@ -297,7 +327,8 @@ async fn is_served(number: u32) -> Result<()> {
 
 #[workflow]
 async fn asks_in_turn(queue: String) -> Result<()> {
-    let calls = [5, 3, 4, 1, 2].map(|key| is_served(key).with(|o| o.task_queue(&queue).priority(key)));
+    // 0 says nothing, which is what the workflow says.
+    let calls = [5, 3, 4, 1, 0].map(|key| is_served(key).with(|o| o.task_queue(&queue).priority(key)));
     workflow::try_join_all(calls).await?;
     Ok(())
 }
@@ -307,7 +338,7 @@ async fn urgent_activities_are_served_first() {
     let test = Test::start().await;
     let queue = format!("{}-served", test.queue);
     let workflows = test.worker(|worker| worker.workflow(asks_in_turn));
-    let handle = test.client.start(asks_in_turn(queue.clone())).await.unwrap();
+    let handle = test.client.start(asks_in_turn(queue.clone())).with(|o| o.priority(2)).await.unwrap();
     let all = |events: Vec<HistoryEvent>| {
         events.iter().filter(|event| event.event_type() == EventType::ActivityTaskScheduled).count() == 5
     };
@@ -319,7 +350,10 @@ async fn urgent_activities_are_served_first() {
     let one_by_one = Worker::builder(&test.client, &queue).activity(is_served).max_concurrent_activities(1);
     let activities = crate::support::RunningWorker::start(one_by_one.build().unwrap());
     handle.result().await.unwrap();
-    assert_eq!(*SERVED.lock(), [1, 2, 3, 4, 5]);
+    // Other servers divide a queue into parts, each of which has an order of its own.
+    if test.is_own_server() {
+        assert_eq!(*SERVED.lock(), [1, 0, 3, 4, 5]);
+    }
     activities.stop().await;
     workflows.stop().await;
     test.stop().await;

@@ -54,6 +54,11 @@ impl Test {
         Test { client, queue, address, server: Some((server, directory)) }
     }
 
+    /// Whether the server is ours, with an engine in this process.
+    pub fn is_own_server(&self) -> bool {
+        self.server.is_some()
+    }
+
     /// Where the server is.
     pub fn address(&self) -> String {
         match &self.server {
