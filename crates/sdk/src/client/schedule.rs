@@ -165,7 +165,7 @@ impl Schedule {
         self
     }
 
-    /// Starts no more than so many runs.
+    /// Starts no more than so many runs. Those that somebody [asks for](ScheduleHandle::trigger) do not count.
     pub fn at_most(mut self, runs: u32) -> Self {
         self.actions_max = Some(runs);
         self

@@ -149,40 +149,6 @@ async fn a_start_delay_holds_the_first_task_back() {
     test.stop().await;
 }
 
-/// Servers have schedules or say that they have none.
-#[tokio::test]
-async fn schedules_are_created_or_honestly_refused() {
-    let test = Test::start().await;
-    let id = uuid();
-    let created = test
-        .client
-        .schedule(&id, echo("x".into()))
-        .task_queue(&test.queue)
-        .cron("0 3 * * *")
-        .time_zone("Europe/Paris")
-        .paused("not yet")
-        .await;
-    match created {
-        Ok(schedule) => {
-            schedule.unpause("now").await.unwrap();
-            // Some servers carry it out a moment later, and forget it if they are asked for more before that.
-            let unpaused = async {
-                while schedule.describe().await.unwrap().paused() {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-            };
-            tokio::time::timeout(Duration::from_secs(30), unpaused).await.expect("it is unpaused");
-            schedule.trigger().await.unwrap();
-            schedule.delete().await.unwrap();
-            let gone = schedule.describe().await.unwrap_err();
-            assert!(matches!(gone, ClientError::NotFound(_)), "{gone}");
-        }
-        Err(ClientError::Unsupported(why)) => assert!(!why.is_empty()),
-        Err(other) => panic!("{other}"),
-    }
-    test.stop().await;
-}
-
 #[tokio::test]
 async fn a_server_that_is_not_there_is_named() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -23,6 +23,7 @@ mod orchestration;
 mod payloads;
 #[cfg(feature = "embedded")]
 mod replay;
+mod schedules;
 mod stopping;
 mod support;
 mod telemetry;
