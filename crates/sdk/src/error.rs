@@ -166,11 +166,17 @@ impl Error {
 impl fmt::Display for Error {
     /// `{:#}` adds the causes, as a log line wants them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.repr.fmt(f)?;
-        if f.alternate() {
-            for cause in self.causes() {
+        if !f.alternate() {
+            return self.repr.fmt(f);
+        }
+        let mut said = self.repr.to_string();
+        f.write_str(&said)?;
+        for cause in self.causes() {
+            // Many errors say what caused them, and name it as their source too.
+            if !said.ends_with(&cause) {
                 write!(f, ": {cause}")?;
             }
+            said = cause;
         }
         Ok(())
     }

@@ -121,12 +121,18 @@ impl Tradewind {
     }
 
     /// Connects to the server that the variable `TRADEWIND_ADDRESS` names, or else runs the engine in this process, on
-    /// this directory: one program for the laptop and for production.
+    /// this directory: one program for the laptop and for production. The namespace, the key and the certificates for a
+    /// server come from where [`Client::from_env`] finds them.
     pub async fn from_env(directory: impl AsRef<Path>) -> Result<Tradewind, TradewindError> {
-        Tradewind::from_env_with(directory, Client::builder()).await
+        let client = match std::env::var_os(ADDRESS_VARIABLE) {
+            Some(_) => client::Builder::from_env()?,
+            None => Client::builder(),
+        };
+        Tradewind::from_env_with(directory, client).await
     }
 
-    /// As [`from_env`](Self::from_env), with a client that is described further: payloads, metrics, traces.
+    /// As [`from_env`](Self::from_env), with a client that is described further: payloads, metrics, traces. Of the server
+    /// it takes the address alone from the environment.
     pub async fn from_env_with(
         directory: impl AsRef<Path>,
         client: client::Builder,

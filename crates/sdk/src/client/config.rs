@@ -44,11 +44,57 @@ pub(super) fn connection(profile: ClientConfigProfile) -> Result<ConnectionOptio
                 .to_owned(),
         ));
     }
+    let profile = with_certificates(with_tls_for_https(profile)?)?;
     let address = profile.address.clone();
     ConnectionOptions::try_from(profile).map_err(|error| {
         let address = address.map(|address| format!("address {address:?}: ")).unwrap_or_default();
         ClientError::Config(format!("{address}{error}"))
     })
+}
+
+/// An address that begins with `https` asks for TLS by that alone.
+fn with_tls_for_https(mut profile: ClientConfigProfile) -> Result<ClientConfigProfile, ClientError> {
+    let Some(address) = profile.address.as_ref().filter(|address| address.starts_with("https://")) else {
+        return Ok(profile);
+    };
+    if profile.tls.get_or_insert_default().disabled == Some(true) {
+        return Err(ClientError::Config(format!("address {address:?}: it asks for TLS, which tls.disabled forbids")));
+    }
+    Ok(profile)
+}
+
+/// What a file of certificates or keys must have in it.
+const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----";
+const KEY: &str = " PRIVATE KEY-----";
+
+/// The certificates and the key that the profile names, read here, where it is known which of them cannot be.
+fn with_certificates(mut profile: ClientConfigProfile) -> Result<ClientConfigProfile, ClientError> {
+    let Some(tls) = profile.tls.as_mut().filter(|tls| tls.disabled != Some(true)) else { return Ok(profile) };
+    for (name, source, mark) in [
+        ("tls.server_ca_cert", &mut tls.server_ca_cert, CERTIFICATE),
+        ("tls.client_cert", &mut tls.client_cert, CERTIFICATE),
+        ("tls.client_key", &mut tls.client_key, KEY),
+    ] {
+        let (named, data) = match source.take() {
+            None => continue,
+            Some(DataSource::Path(path)) => {
+                let named = format!("{name}_path {path:?}");
+                let data = std::fs::read(path).map_err(|error| ClientError::Config(format!("{named}: {error}")))?;
+                (named, data)
+            }
+            Some(DataSource::Data(data)) => (format!("{name}_data"), data),
+            Some(other) => {
+                *source = Some(other);
+                continue;
+            }
+        };
+        if !data.windows(mark.len()).any(|part| part == mark.as_bytes()) {
+            let what = if mark == KEY { "private key" } else { "certificate" };
+            return Err(ClientError::Config(format!("{named}: there is no {what} in it (PEM)")));
+        }
+        *source = Some(DataSource::Data(data));
+    }
+    Ok(profile)
 }
 
 #[cfg(test)]
@@ -106,6 +152,37 @@ mod tests {
         let profile = ClientConfigProfile::builder().address("://bad").build();
         let refused = connection(profile).unwrap_err().to_string();
         assert!(refused.contains(r#"address "://bad""#), "{refused}");
+    }
+
+    #[test]
+    fn an_address_may_ask_for_tls() {
+        let profile = ClientConfigProfile::builder().address("https://orders.internal:7233").build();
+        let chosen = connection(profile).unwrap();
+        assert!(chosen.tls_options.is_some());
+        let empty = file("");
+        let forbidden = variables(&[("TEMPORAL_TLS", "false"), ("TEMPORAL_ADDRESS", "https://orders.internal")]);
+        let refused = connection(load(Some(empty.path()), None, Some(&forbidden)).unwrap()).unwrap_err().to_string();
+        assert!(refused.contains(r#"address "https://orders.internal": it asks for TLS"#), "{refused}");
+    }
+
+    #[test]
+    fn certificates_that_cannot_be_read_are_named() {
+        let (empty, text) = (file(""), file("nothing of the kind"));
+        let text = text.path().to_str().unwrap();
+        for (variable, value, expected) in [
+            (
+                "TEMPORAL_TLS_SERVER_CA_CERT_PATH",
+                "no/such.pem",
+                r#"tls.server_ca_cert_path "no/such.pem": No such file"#,
+            ),
+            ("TEMPORAL_TLS_SERVER_CA_CERT_PATH", text, "there is no certificate in it (PEM)"),
+            ("TEMPORAL_TLS_CLIENT_KEY_DATA", CERTIFICATE, "tls.client_key_data: there is no private key in it (PEM)"),
+            ("TEMPORAL_TLS_CLIENT_CERT_DATA", CERTIFICATE, "Both client certificate and client key"),
+        ] {
+            let profile = load(Some(empty.path()), None, Some(&variables(&[(variable, value)]))).unwrap();
+            let refused = connection(profile).unwrap_err().to_string();
+            assert!(refused.contains(expected), "{refused}");
+        }
     }
 
     #[test]

@@ -52,6 +52,15 @@ fn what_stands_for_an_error_converts_and_has_no_name_of_its_own() {
 }
 
 #[test]
+fn a_cause_that_an_error_says_itself_is_said_once() {
+    #[derive(Debug, thiserror::Error)]
+    #[error("no number: {0}")]
+    struct Says(#[source] std::num::ParseIntError);
+
+    assert_eq!(format!("{:#}", Error::new(Says(parse()))), "no number: invalid digit found in string");
+}
+
+#[test]
 fn cancelled_is_not_failed() {
     let error = Error::cancelled();
     assert!(error.is_cancelled());
