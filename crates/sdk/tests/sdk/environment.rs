@@ -59,15 +59,17 @@ async fn an_activity_that_runs_is_not_run_over() {
         Ok("done".into())
     }
     #[workflow]
-    async fn waits() -> Result<String> {
-        works().await
+    async fn waits(local: bool) -> Result<String> {
+        works().with(|o| o.local(local)).await
     }
 
     let env = Environment::start().await.unwrap();
     env.spawn(Worker::builder(&env, "queue").activity(works).workflow(waits).workflow(sleeps).build().unwrap());
-    let (done, slept) = tokio::join!(env.execute(waits()).into_future(), env.execute(sleeps(1)).into_future());
-    assert_eq!(done.unwrap(), "done");
-    assert!(slept.unwrap() >= 86_400);
+    for local in [false, true] {
+        let (done, slept) = tokio::join!(env.execute(waits(local)).into_future(), env.execute(sleeps(1)).into_future());
+        assert_eq!(done.unwrap(), "done");
+        assert!(slept.unwrap() >= 86_400);
+    }
     env.shutdown().await.unwrap();
 }
 
