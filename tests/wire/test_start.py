@@ -467,11 +467,24 @@ def test_priority_reaches_tasks_and_activities(raw: Raw):
     run = raw.start(priority={"priority_key": 2, "fairness_key": "f", "fairness_weight": 1.5})
     assert run.event("WorkflowExecutionStarted").priority.priority_key == 2
     assert run.describe_info().priority.fairness_key == "f"
-    run.complete_task(schedule_activity(run.queue), schedule_activity(run.queue, "b", priority={"priority_key": 1}))
-    tasks = {
-        task.reply.activity_id: task.reply.priority.priority_key for task in (run.poll_activity(), run.poll_activity())
+    run.complete_task(
+        schedule_activity(run.queue),
+        schedule_activity(run.queue, "b", priority={"priority_key": 1}),
+        schedule_activity(run.queue, "c", priority={}),
+    )
+
+    def parts(it) -> tuple[int, str, float]:
+        return it.priority.priority_key, it.priority.fairness_key, it.priority.fairness_weight
+
+    # Workers are told what holds, and history what was asked for.
+    tasks = {task.reply.activity_id: parts(task.reply) for task in (run.poll_activity() for _ in range(3))}
+    assert tasks == {"a": (2, "f", 1.5), "b": (1, "f", 1.5), "c": (2, "f", 1.5)}
+    asked = {
+        event.activity_task_scheduled_event_attributes.activity_id: parts(event.activity_task_scheduled_event_attributes)
+        for event in run.history()
+        if event.HasField("activity_task_scheduled_event_attributes")
     }
-    assert tasks == {"a": 2, "b": 1}
+    assert asked == {"a": (0, "", 0.0), "b": (1, "", 0.0), "c": (0, "", 0.0)}
 
 
 def test_links_are_kept(raw: Raw):

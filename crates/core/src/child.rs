@@ -82,7 +82,7 @@ pub(crate) fn on_command(
     };
     let initiated = draft.record(A::StartChildWorkflowExecutionInitiatedEventAttributes(Box::new(attributes.clone())));
     let request_id = draft.env.run_id(initiated as u64);
-    let priority = draft.state.start.child_priority(attributes.priority.clone());
+    let priority = draft.state.start.inherited_priority(attributes.priority.clone());
     draft.transfer(Transfer::StartChild {
         initiated,
         attributes: Box::new(Proto(StartChildWorkflowExecutionInitiatedEventAttributes { priority, ..attributes })),

@@ -349,7 +349,7 @@ impl Handle {
             start_to_close_timeout: it.start_to_close_timeout,
             heartbeat_timeout: it.heartbeat_timeout,
             retry_policy: it.retry_policy.clone(),
-            priority: it.priority.clone(),
+            priority: state.start.inherited_priority(it.priority.clone()),
             ..PollActivityTaskQueueResponse::default()
         }
     }

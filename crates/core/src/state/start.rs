@@ -70,8 +70,8 @@ impl Start {
         key(own).unwrap_or_else(|| self.priority())
     }
 
-    /// Of a child: what it leaves open it takes from this run, part by part.
-    pub fn child_priority(&self, own: Option<Priority>) -> Option<Priority> {
+    /// Of a child, and of an activity as its worker is told: what it leaves open it takes from this run, part by part.
+    pub fn inherited_priority(&self, own: Option<Priority>) -> Option<Priority> {
         let Some(inherited) = &self.event.priority else { return own };
         let mut own = own.unwrap_or_default();
         if own.priority_key == 0 {
