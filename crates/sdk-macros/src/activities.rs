@@ -3,7 +3,7 @@
 //! The methods marked `#[activity]` move out of the way, and functions of the same names take their place: they build
 //! calls. Methods without a mark stay what they are.
 
-use crate::activity::{self, OPTIONS};
+use crate::activity;
 use crate::attributes;
 use crate::function::Declaration;
 use crate::options::Options;
@@ -121,7 +121,7 @@ impl Written {
         attribute: TokenStream,
         method: &ImplItemFn,
     ) -> Result<()> {
-        let mut options = Options::parse(attribute, OPTIONS)?;
+        let mut options = activity::options(attribute)?;
         options.crate_path = krate.clone();
         let sig = &method.sig;
         signature::check(sig, activity::WHAT)?;

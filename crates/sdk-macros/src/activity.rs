@@ -8,7 +8,7 @@ use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Error, Item, Result, Signature};
 
-pub const OPTIONS: &[(&str, Shape)] = &[
+const OPTIONS: &[(&str, Shape)] = &[
     ("start_to_close_timeout", Shape::Duration),
     ("schedule_to_close_timeout", Shape::Duration),
     ("schedule_to_start_timeout", Shape::Duration),
@@ -32,8 +32,20 @@ const ELSEWHERE: [&str; 3] = ["blocking", "local", "rate_limit"];
 
 pub const WHAT: &str = "an activity";
 
-pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> {
+/// What is said of a task on the server.
+const OF_TASKS: [&str; 4] = ["task_queue", "rate_limit", "heartbeat_timeout", "priority"];
+
+/// The options of an activity, none of which contradicts another.
+pub fn options(attribute: TokenStream) -> Result<Options> {
     let options = Options::parse(attribute, OPTIONS)?;
+    if options.sets("local") {
+        options.refuse(&OF_TASKS, "is for a task on the server, and an activity that is `local` has none")?;
+    }
+    Ok(options)
+}
+
+pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> {
+    let options = options(attribute)?;
     let item: Item = syn::parse2(item)?;
     let Some(function) = Written::of(&item) else {
         let message = "#[activity] goes on a function; for the methods of an `impl`, #[activities] goes on the `impl`";

@@ -152,6 +152,11 @@ impl Options {
         }
     }
 
+    /// Whether this option is there.
+    pub fn sets(&self, option: &str) -> bool {
+        self.set.iter().any(|name| name == option)
+    }
+
     /// Whether this switch is on.
     pub fn has(&self, switch: &str) -> bool {
         self.switches.contains(switch)

@@ -239,6 +239,12 @@ impl Takes {
     fn may_add(&self, item: String) -> Result<()> { Ok(()) } //~ String => take a reference
 }
 
+#[activity(local, rate_limit = 2)] //~ rate_limit => is for a task on the server, and an activity that is `local` has none
+async fn limited_and_local() -> Result<()> { Ok(()) }
+
+#[activity(task_queue = "gpu", local)] //~ task_queue => is for a task on the server
+async fn elsewhere_and_local() -> Result<()> { Ok(()) }
+
 #[activity]
 fn declared_not_async() -> Result<()>; //~ fn => an activity is `async`
 

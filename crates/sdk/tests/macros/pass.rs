@@ -35,12 +35,17 @@ impl std::fmt::Display for No {
     task_queue = "gpu",
     rate_limit = 2.5,
     cancellation = activity::Cancellation::Wait,
+    priority = 1,
     summary = "with everything",
-    local,
 )]
 pub async fn every_option(a: u8, mut b: String, (c, d): (u8, u8), _: Vec<u8>) -> Result<String, No> {
     b.push_str(&format!("{a}{c}{d}"));
     Ok(b)
+}
+
+#[activity(local, start_to_close_timeout = "1s", max_attempts = 2, cancellation = activity::Cancellation::Abandon)]
+async fn in_the_workflows_worker() -> Result<(), No> {
+    Ok(())
 }
 
 /// Runs elsewhere.

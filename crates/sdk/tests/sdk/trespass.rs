@@ -52,6 +52,16 @@ async fn nobody_runs() -> Result<()> {
     Ok(())
 }
 
+#[activity(rate_limit = 5)]
+async fn limited() -> Result<()> {
+    Ok(())
+}
+
+#[workflow]
+async fn calls_past_the_limit() -> Result<()> {
+    limited().local().await
+}
+
 #[workflow]
 async fn calls_what_nobody_runs() -> Result<()> {
     nobody_runs().local().await
@@ -68,6 +78,16 @@ async fn a_local_activity_that_the_worker_lacks_is_named() {
     // A worker that has it takes the run to its end.
     let worker = test.worker(|worker| worker.workflow(calls_what_nobody_runs).activity(nobody_runs));
     handle.result().await.unwrap();
+    worker.stop().await;
+    test.stop().await;
+}
+
+#[tokio::test]
+async fn a_limit_that_a_local_activity_would_pass_by_is_named() {
+    let test = Test::start().await;
+    let worker = test.worker(|worker| worker.workflow(calls_past_the_limit).activity(limited));
+    let handle = test.client.start(calls_past_the_limit()).await.unwrap();
+    test.failed_task_says(&handle, "limited is called as a local activity, and has a rate limit").await;
     worker.stop().await;
     test.stop().await;
 }
