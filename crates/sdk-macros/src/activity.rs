@@ -38,7 +38,7 @@ const OF_TASKS: [&str; 4] = ["task_queue", "rate_limit", "heartbeat_timeout", "p
 /// The options of an activity, none of which contradicts another.
 pub fn options(attribute: TokenStream) -> Result<Options> {
     let options = Options::parse(attribute, OPTIONS)?;
-    if options.sets("local") {
+    if options.has("local") {
         options.refuse(&OF_TASKS, "is for a task on the server, and an activity that is `local` has none")?;
     }
     Ok(options)

@@ -3,7 +3,6 @@
 use crate::{crate_path, duration};
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
-use std::collections::BTreeSet;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
@@ -32,7 +31,6 @@ pub enum Shape {
 pub struct Options {
     pub name: Option<LitStr>,
     pub crate_path: Path,
-    switches: BTreeSet<String>,
     setters: Vec<TokenStream>,
     /// All that are set.
     set: Vec<Ident>,
@@ -71,13 +69,8 @@ impl Options {
     pub fn parse(attribute: TokenStream, known: &[(&str, Shape)]) -> Result<Options> {
         use syn::parse::Parser;
         let parsed = Punctuated::<OneOption, Token![,]>::parse_terminated.parse2(attribute)?;
-        let mut options = Options {
-            name: None,
-            crate_path: crate_path::default(),
-            switches: BTreeSet::new(),
-            setters: vec![],
-            set: vec![],
-        };
+        let mut options =
+            Options { name: None, crate_path: crate_path::default(), setters: Vec::new(), set: Vec::new() };
         for OneOption { name, value } in parsed {
             let text = name.to_string();
             if options.set.contains(&name) {
@@ -101,10 +94,8 @@ impl Options {
             return Err(Error::new(name.span(), message));
         };
         let value = match (shape, value) {
-            (Shape::Switch, None) => {
-                self.switches.insert(text);
-                return Ok(());
-            }
+            // Whoever expands the attribute asks for it.
+            (Shape::Switch, None) => return Ok(()),
             (Shape::Flag, None) => quote!(true),
             (Shape::Flag | Shape::Switch, Some(value)) => {
                 return Err(Error::new(value.span(), format!("`{text}` is on when it is named: it takes no value")));
@@ -153,13 +144,8 @@ impl Options {
     }
 
     /// Whether this option is there.
-    pub fn sets(&self, option: &str) -> bool {
+    pub fn has(&self, option: &str) -> bool {
         self.set.iter().any(|name| name == option)
-    }
-
-    /// Whether this switch is on.
-    pub fn has(&self, switch: &str) -> bool {
-        self.switches.contains(switch)
     }
 
     /// The options as a value of this type: its default, changed by what was set.
