@@ -63,17 +63,17 @@ fn with_tls_for_https(mut profile: ClientConfigProfile) -> Result<ClientConfigPr
     Ok(profile)
 }
 
-/// What a file of certificates or keys must have in it.
+/// What PEM has in it.
 const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----";
 const KEY: &str = " PRIVATE KEY-----";
 
 /// The certificates and the key that the profile names, read here, where it is known which of them cannot be.
 fn with_certificates(mut profile: ClientConfigProfile) -> Result<ClientConfigProfile, ClientError> {
     let Some(tls) = profile.tls.as_mut().filter(|tls| tls.disabled != Some(true)) else { return Ok(profile) };
-    for (name, source, mark) in [
-        ("tls.server_ca_cert", &mut tls.server_ca_cert, CERTIFICATE),
-        ("tls.client_cert", &mut tls.client_cert, CERTIFICATE),
-        ("tls.client_key", &mut tls.client_key, KEY),
+    for (name, source, what, mark) in [
+        ("tls.server_ca_cert", &mut tls.server_ca_cert, "certificate", CERTIFICATE),
+        ("tls.client_cert", &mut tls.client_cert, "certificate", CERTIFICATE),
+        ("tls.client_key", &mut tls.client_key, "private key", KEY),
     ] {
         let (named, data) = match source.take() {
             None => continue,
@@ -89,7 +89,6 @@ fn with_certificates(mut profile: ClientConfigProfile) -> Result<ClientConfigPro
             }
         };
         if !data.windows(mark.len()).any(|part| part == mark.as_bytes()) {
-            let what = if mark == KEY { "private key" } else { "certificate" };
             return Err(ClientError::Config(format!("{named}: there is no {what} in it (PEM)")));
         }
         *source = Some(DataSource::Data(data));
