@@ -128,23 +128,15 @@ async fn schedule<A: Definition>(
     let context = SerializationContextData::Workflow(WorkflowSerializationContext::new());
     let converter = current.operations().converter();
     let args = value::Encode::payloads(&args, &converter, &context)?;
-    if options.local && options.rate_limit.is_some() {
-        current.operations().fail_task(format!(
-            "{} is called as a local activity, and has a rate limit, which is one of a queue on the server: leave out one \
-             of them",
-            A::NAME
-        ));
+    if options.local
+        && !current.operations().is_replaying()
+        && let Some(why) = locals::refused(A::NAME, options.rate_limit.is_some())
+    {
+        current.operations().fail_task(why);
         return std::future::pending().await;
     }
     if options.rate_limit.is_some() && options.task_queue.is_none() {
         options.task_queue = Some(limited_queue(&current.operations().task_queue(), A::NAME));
-    }
-    if options.local
-        && !current.operations().is_replaying()
-        && let Some(why) = locals::missing(A::NAME)
-    {
-        current.operations().fail_task(why);
-        return std::future::pending().await;
     }
     let name = A::NAME.to_owned();
     let outcome = match options.local {

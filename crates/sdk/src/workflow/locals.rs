@@ -31,7 +31,13 @@ pub(crate) fn set(registered: Registered) {
 }
 
 /// Why the activity cannot run here, if it cannot. Where no worker is, as in a replay, nothing runs and nothing is missing.
-pub(crate) fn missing(activity: &str) -> Option<String> {
+pub(crate) fn refused(activity: &str, has_rate_limit: bool) -> Option<String> {
+    if has_rate_limit {
+        return Some(format!(
+            "{activity} is called as a local activity, and has a rate limit, which is one of a queue on the server: leave out \
+             one of them"
+        ));
+    }
     let known = REGISTERED.with_borrow(|registered| registered.as_ref().is_none_or(|names| names.contains(activity)));
     (!known).then(|| {
         format!(
