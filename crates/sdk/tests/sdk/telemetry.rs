@@ -1,6 +1,6 @@
 //! What a process says about its work.
 
-use crate::support::{Test, uuid};
+use crate::support::{RunningWorker, Test, uuid};
 use opentelemetry::trace::{SpanKind, TracerProvider};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
 use parking_lot::Mutex;
@@ -206,8 +206,12 @@ async fn computes() -> Result<()> {
 async fn workflow_code_that_holds_its_thread_is_counted_by_name() {
     let metrics = Metrics::prometheus("127.0.0.1:0").unwrap();
     let test = Test::with(|client| client.metrics(&metrics)).await;
-    let worker = test.worker(|worker| worker.workflow(computes).blocked_limit(Duration::from_millis(50)));
+    let worker = Worker::builder(&test.client, &test.queue).workflow(computes);
+    let worker = worker.blocked_limit(Duration::from_millis(50)).build().unwrap();
+    let watch = worker.watch();
+    let worker = RunningWorker::start(worker);
     test.client.execute(computes()).await.unwrap();
+    assert!(watch.blocked_workflows() >= 1);
     let page = scrape(metrics.address().unwrap()).await.unwrap();
     let found = counted(&page, "tradewind_workflow_blocked", r#"workflow_type="computes""#);
     assert!(found.is_some_and(|times| times >= 1.0), "{page}");

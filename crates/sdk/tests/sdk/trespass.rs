@@ -1,6 +1,6 @@
 //! Workflow code that reaches for the world fails its task at once, with a word on what to use instead.
 
-use crate::support::{RunningWorker, Test};
+use crate::support::Test;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tradewind::prelude::*;
@@ -115,27 +115,6 @@ async fn what_is_not_durable_is_named_with_its_replacement() {
     test.failed_task_says(&handle, "in an activity").await;
     let handle = test.client.start(panics()).await.unwrap();
     test.failed_task_says(&handle, "as it is told to").await;
-
-    worker.stop().await;
-    test.stop().await;
-}
-
-#[workflow]
-async fn computes() -> Result<()> {
-    std::thread::sleep(Duration::from_millis(300));
-    Ok(())
-}
-
-#[tokio::test]
-async fn workflow_code_that_holds_its_thread_is_noticed() {
-    let test = Test::start().await;
-    let worker = Worker::builder(&test.client, &test.queue).workflow(computes);
-    let worker = worker.blocked_limit(Duration::from_millis(50)).build().unwrap();
-    let watch = worker.watch();
-    let worker = RunningWorker::start(worker);
-
-    test.client.execute(computes()).await.unwrap();
-    assert!(watch.blocked_workflows() >= 1);
 
     worker.stop().await;
     test.stop().await;
