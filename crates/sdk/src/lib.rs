@@ -149,8 +149,9 @@ pub use sdk_macros::activities;
 /// | `#[validator(update)]` | what may refuse an update | `&self` and references to the update's arguments |
 ///
 /// Options: `name`, `task_queue`, `execution_timeout`, `run_timeout`, `task_timeout`, `cron_schedule`, `retry_policy` (a
-/// [`RetryPolicy`](workflow::RetryPolicy)), `priority` (a number or a [`Priority`]), `parent_close_policy`, `cancellation`, `summary`; see [`workflow::Options`]; and `crate`, as for an
-/// [`activity`](macro@activity). Signals, queries and updates take a `name`.
+/// [`RetryPolicy`](workflow::RetryPolicy)), `priority` (a number or a [`Priority`]), `parent_close_policy`, `cancellation`,
+/// `summary`; see [`workflow::Options`]; and `crate`, as for an [`activity`](macro@activity). Signals, queries and updates
+/// take a `name`.
 ///
 /// Semicolons in the place of all bodies declare a workflow whose code is elsewhere, perhaps in another language. Clients and
 /// other workflows start it and talk to it like any other; worker builders do not take it.
